@@ -1,0 +1,1 @@
+"""Move a clinical image archive as a staged, proved program."""
