@@ -29,7 +29,13 @@ are in fields, which the command line renders and logs leave out.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+
+def _restore(cls: type[VnaLifecycleError], args: tuple[Any, ...], fields: dict[str, Any]) -> VnaLifecycleError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(fields)
+    return error
 
 
 class VnaLifecycleError(Exception):
@@ -43,6 +49,10 @@ class VnaLifecycleError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come back from worker processes with all of their fields.
+        return _restore, (type(self), self.args, self.__dict__)
 
 
 class ConfigurationError(VnaLifecycleError):

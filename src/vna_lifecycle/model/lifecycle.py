@@ -58,7 +58,11 @@ TRANSITIONS: Final[Mapping[tuple[MigrationState, str], MigrationState]] = Mappin
         (_S.FAILED, "study-fetched"): _S.FETCHED,
         (_S.FAILED, "study-failed"): _S.FAILED,
         (_S.FAILED, "withdraw-intended"): _S.WITHDRAWING,
-        (_S.TRANSFERRED, "study-changed"): _S.INCOMPLETE,  # the source has more, or other, content than was moved
+        (_S.INCOMPLETE, "content-chosen"): _S.PLANNED,  # a decision was what it waited for
+        (_S.PLANNED, "content-chosen"): _S.PLANNED,
+        (_S.INCOMPLETE, "study-changed"): _S.PLANNED,
+        (_S.FAILED, "study-changed"): _S.PLANNED,
+        (_S.TRANSFERRED, "study-changed"): _S.PLANNED,  # the source has more, or other, content than was moved
         (_S.TRANSFERRED, "withdraw-intended"): _S.WITHDRAWING,
         (_S.WITHDRAWING, "withdraw-intended"): _S.WITHDRAWING,
         (_S.WITHDRAWING, "study-withdrawn"): _S.WITHDRAWN,
