@@ -1,0 +1,90 @@
+"""Where tasks run: threads, processes, or a Dask cluster, each behind `concurrent.futures.Executor`.
+
+A task that crosses to another process is a module-level function and frozen values.
+
+When a worker process is killed, its pool is over: every unfinished future raises
+`concurrent.futures.BrokenExecutor` (there `BrokenProcessPool`). Tasks are idempotent, so whoever submitted them calls
+`make_executor` again and submits the unfinished ones once more. The pool does not tell which task was at fault; a task
+that was in flight at two losses should be run alone, so that it takes no others with it. Dask repeats lost tasks
+itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import multiprocessing
+import signal
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
+
+from vna_lifecycle.errors import ConfigurationError
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+EngineName: TypeAlias = Literal["threads", "processes", "dask"]
+
+
+def make_executor(engine: EngineName, workers: int) -> Executor:
+    """An executor with that many workers; shut it down when done.
+
+    ``dask`` uses the scheduler that Dask's own configuration names (``DASK_SCHEDULER_ADDRESS``), or else starts
+    ``workers`` processes on this machine.
+
+    Raises:
+        ConfigurationError: there is no such engine, no worker, or the package of an extra is not installed.
+    """
+    if workers < 1:
+        raise ConfigurationError(f"there must be at least 1 worker, not {workers}")
+    match engine:
+        case "threads":
+            return ThreadPoolExecutor(workers, thread_name_prefix="vna-lifecycle")
+        case "processes":
+            # Never fork: the coordinator has threads, open databases and sockets, which a fork would copy mid-use.
+            methods = multiprocessing.get_all_start_methods()
+            context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+            return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_coordinator)
+        case "dask":
+            return _dask_executor(workers)
+        case _:
+            raise ConfigurationError(f"unknown engine {engine!r}: choose threads, processes or dask")
+
+
+def _leave_interrupts_to_the_coordinator() -> None:
+    # A terminal's Ctrl-C reaches the whole process group; the coordinator drains, and workers print no tracebacks.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _dask_executor(workers: int) -> Executor:
+    if importlib.util.find_spec("distributed") is None:
+        raise ConfigurationError(
+            "the dask engine needs the package 'distributed'", hint="Install vna-lifecycle[dask], or choose threads."
+        )
+    distributed = importlib.import_module("distributed")
+    dask = importlib.import_module("dask")
+    if dask.config.get("scheduler-address", None):
+        return _DaskExecutor(distributed.Client())
+    return _DaskExecutor(distributed.Client(n_workers=workers, threads_per_worker=1, dashboard_address=None))
+
+
+class _DaskExecutor(Executor):
+    """`Client.get_executor` with what it lacks: it cancels when told to, and closes its client at the end."""
+
+    def __init__(self, client: _DaskClient) -> None:
+        self._client = client
+        # pure would answer a task that is tried again with the outcome of the first try.
+        self._inner = client.get_executor(pure=False)
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        return self._inner.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._inner.shutdown(wait=wait and not cancel_futures)
+        self._client.close()
+
+
+class _DaskClient(Protocol):
+    def get_executor(self, *, pure: bool) -> Executor: ...
+    def close(self) -> object: ...
