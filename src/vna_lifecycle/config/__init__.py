@@ -8,24 +8,20 @@ from vna_lifecycle.config.url import parse_archive_url
 from vna_lifecycle.config.values import (
     ArchiveConfig,
     Config,
-    Day,
     Engine,
     ExecutionConfig,
     MigrationConfig,
     Person,
-    TimeWindow,
 )
 
 __all__ = [
     "ArchiveConfig",
     "Config",
-    "Day",
     "Engine",
     "ExecutionConfig",
     "MigrationConfig",
     "Person",
     "Setting",
-    "TimeWindow",
     "describe",
     "load_config",
     "parse_archive_url",

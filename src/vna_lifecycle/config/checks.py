@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -15,7 +14,6 @@ from vna_lifecycle.model.wave import Exclusion, StudyFilter, WavePolicy
 
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS, PS3.5 6.2
 _COUNTS: Final = ("min_instances", "max_instances", "min_bytes", "max_bytes")
-_MIDNIGHT: Final = dt.time(0, 0)
 
 
 def wave_problems(waves: Sequence[tuple[str, WavePolicy]], archives: Collection[str]) -> list[Problem]:
@@ -53,11 +51,6 @@ def execution_problems(execution: ExecutionConfig, *, dask_installed: bool) -> l
         problems.append(("execution.engine", "'dask' needs the extra: pip install 'vna-lifecycle[dask]'"))
     if execution.windows and execution.time_zone is None:
         problems.append(("execution.time_zone", "windows need a time zone, such as 'Europe/Berlin'"))
-    for index, window in enumerate(execution.windows):
-        if window.start == window.end != _MIDNIGHT:
-            problems.append(
-                (f"execution.windows[{index}]", "`from` and `to` are the same; a whole day is '00:00' to '24:00'")
-            )
     return problems
 
 

@@ -14,7 +14,7 @@ import attrs
 from attrs import frozen
 
 from vna_lifecycle.config.keys import keys_of, origin_of, without_none
-from vna_lifecycle.config.values import Day
+from vna_lifecycle.execution.windows import Window
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.plugin import SecretReference
 
@@ -26,11 +26,10 @@ _TITLES: Final[Mapping[object, str]] = MappingProxyType(
         float: "number",
         Path: "path",
         dt.date: "date",
-        dt.time: "time of day",
         ZoneInfo: "time zone",
         Rung: "hashed | equivalent",
         SecretReference: "env:NAME or file:PATH",
-        tuple[Day, ...]: "days",
+        Window: "window",
     }
 )
 

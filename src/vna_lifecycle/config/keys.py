@@ -9,15 +9,12 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 import attrs
 from attrs import frozen
 
-from vna_lifecycle.config.values import TimeWindow
 from vna_lifecycle.errors import PluginError
 from vna_lifecycle.model.wave import DateRange, Exclusion, StudyFilter, WavePolicy
 
 _RENAMED: Final[Mapping[tuple[type, str], str]] = {
     (DateRange, "first"): "from",
     (DateRange, "last"): "to",
-    (TimeWindow, "start"): "from",
-    (TimeWindow, "end"): "to",
 }
 """Keys that cannot be field names: ``from`` is a keyword of Python."""
 

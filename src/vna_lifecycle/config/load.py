@@ -47,7 +47,7 @@ def load_config(path: Path, registry: Registry) -> Config:
     ]
     program = reader.table(document, "program", required=True)
     name = program.pop("name", None)
-    problems += [(joined("program", key), "unknown key") for key in program]
+    problems += [(joined("program", key), f"unknown key{did_you_mean(key, ('name',))}") for key in program]
     if "program" in document and not (isinstance(name, str) and name.strip()):
         problems.append(("program.name", "is missing" if name is None else "must be text, and not empty"))
 
@@ -127,7 +127,11 @@ class _Reader:
         self.problems = problems
 
     def read(self, where: str, value: object, cls: type[_T], *, required: bool = False) -> _T | None:
-        """``value`` as a ``cls``, or None if it is absent or unusable."""
+        """``value`` as a ``cls``, or None if it is absent or unusable.
+
+        A value with problems in keys that it can do without is still read, without them, so that what lies in its other
+        keys is checked too; the problems are told all the same.
+        """
         if value is None:
             if required:
                 self.problems.append((where, "this section is missing"))
@@ -136,6 +140,12 @@ class _Reader:
             return structured(self.converter, value, cls)
         except Unusable as exc:
             self.problems += [(joined(where, path), message) for path, message in exc.problems]
+            bad = {re.split(r"[.\[]", path, maxsplit=1)[0] for path, _ in exc.problems}
+        if not isinstance(value, dict):
+            return None
+        try:
+            return structured(self.converter, {key: item for key, item in value.items() if key not in bad}, cls)
+        except Unusable:
             return None
 
     def table(self, document: Mapping[str, object], where: str, *, required: bool = False) -> dict[str, object]:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, get_args
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo, available_timezones
 
-from vna_lifecycle.config.values import Day
+from vna_lifecycle.execution.windows import Window, parse_time_zone, parse_window
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.plugin import SecretReference
 
@@ -21,7 +21,6 @@ Hook = Callable[[Any, Any], Any]
 """What cattrs calls: (value, annotation) -> value. Every hook here raises `Unusable` for what does not fit."""
 
 _SECRET: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
-_CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 _RUNGS: Final = {"hashed": Rung.HASHED, "equivalent": Rung.EQUIVALENT}
 _KINDS: Final[tuple[tuple[type, str], ...]] = (
     (bool, "true or false"),
@@ -102,26 +101,22 @@ def _date(value: object, _: object) -> dt.date:
     return value
 
 
-def _time(value: object, _: object) -> dt.time:
-    if isinstance(value, dt.time):
-        return value
-    if not isinstance(value, str):
-        raise wrong("a time of day such as '19:00'", value)
-    if value == "24:00":
-        return dt.time(0, 0)
-    if (match := _CLOCK.fullmatch(value)) is None:
-        raise Unusable.because(f"{value!r} is no time of day; write it as '19:00'")
-    return dt.time(int(match[1]), int(match[2]))
-
-
 def _zone(value: object, _: object) -> ZoneInfo:
-    name = text(value)
     try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the zone database, such as 'Europe'
+        return parse_time_zone(text(value))
+    except ValueError as exc:
         known = available_timezones()
-        tail = did_you_mean(name, known) if known else "; this machine has no time zone database: install tzdata"
-        raise Unusable.because(f"{name!r} is no time zone{tail}") from None
+        tail = did_you_mean(text(value), known) if known else "; this machine has no time zone database: install tzdata"
+        raise Unusable.because(f"{exc}{tail}") from None
+
+
+def _window(value: object, _: object) -> Window:
+    if not isinstance(value, dict):
+        raise wrong("a table", value)
+    try:
+        return parse_window(value)
+    except ValueError as exc:
+        raise Unusable.because(str(exc)) from None
 
 
 def _secret(value: object, _: object) -> SecretReference:
@@ -134,22 +129,8 @@ def _secret(value: object, _: object) -> SecretReference:
 def _rung(value: object, _: object) -> Rung:
     name = text(value)
     if name not in _RUNGS:
-        raise Unusable.because(f"{name!r} is not one of {', '.join(_RUNGS)}{did_you_mean(name, ())}")
+        raise Unusable.because(f"{name!r} is not one of {', '.join(_RUNGS)}{_near(name, _RUNGS)}")
     return _RUNGS[name]
-
-
-def _days(value: object, _: object) -> tuple[Day, ...]:
-    """Days from text such as ``mon-fri``, ``sat,sun`` or ``fri-mon``, sorted."""
-    found: set[Day] = set()
-    for part in text(value).split(","):
-        names = [name.strip() for name in part.split("-")]
-        unknown = [name for name in names if name.upper() not in Day.__members__]
-        if unknown or len(names) > 2:
-            wrong = unknown[0] if unknown else part.strip()
-            raise Unusable.because(f"{wrong!r} is no day; write days as 'mon-fri' or 'sat,sun'")
-        first, last = Day[names[0].upper()], Day[names[-1].upper()]
-        found.update(Day((first + step) % 7) for step in range((last - first) % 7 + 1))
-    return tuple(sorted(found))
 
 
 def enumeration(cls: type[enum.Enum]) -> Hook:
@@ -188,11 +169,10 @@ SCALARS: Final[Mapping[object, Hook]] = MappingProxyType(
         int: _whole,
         float: _number,
         dt.date: _date,
-        dt.time: _time,
         ZoneInfo: _zone,
         Rung: _rung,
         SecretReference: _secret,
-        tuple[Day, ...]: _days,
+        Window: _window,
     }
 )
 """Hooks by annotation."""

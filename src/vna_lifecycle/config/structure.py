@@ -21,7 +21,6 @@ from vna_lifecycle.config.scalars import (
     text,
     wrong,
 )
-from vna_lifecycle.config.values import Day
 from vna_lifecycle.errors import PluginError
 from vna_lifecycle.plugin import SecretReference
 
@@ -61,7 +60,7 @@ class _Structure:
             return enumeration(annotation)
         raise PluginError(
             f"a settings class has a field of type {annotation}, which program.toml cannot fill",
-            hint="use str, int, float, bool, Path, date, time, Enum, Literal, SecretReference, attrs, tuple[X, ...]",
+            hint="use str, int, float, bool, Path, date, Enum, Literal, SecretReference, attrs, tuple[X, ...]",
         )
 
     def optional(self, annotation: object) -> Hook:
@@ -151,7 +150,7 @@ def exact_converter(base: Path) -> cattrs.Converter:
     structure = _Structure(converter, base)
     # Later hooks win, so the one for everything else comes first.
     converter.register_structure_hook_factory(lambda _: True, structure.leaf)
-    converter.register_structure_hook_factory(attrs.has, structure.table)
+    converter.register_structure_hook_factory(lambda kind: attrs.has(kind) and kind not in SCALARS, structure.table)
     converter.register_structure_hook_factory(lambda kind: origin_of(kind) is Literal, choice)
     converter.register_structure_hook_factory(lambda kind: isinstance(kind, NewType), structure.new_type)
     converter.register_structure_hook_func(lambda kind: kind is SecretReference, SCALARS[SecretReference])
@@ -159,7 +158,6 @@ def exact_converter(base: Path) -> cattrs.Converter:
     converter.register_structure_hook_factory(
         lambda kind: origin_of(kind) is tuple and get_args(kind)[1:] == (Ellipsis,), structure.many
     )
-    converter.register_structure_hook_func(lambda kind: kind == tuple[Day, ...], SCALARS[tuple[Day, ...]])
     for coerced in (str, bytes, int, float, Path):  # cattrs has hooks of its own for these and for their subclasses
         converter.register_structure_hook(coerced, lambda value, kind: structure.leaf(kind)(value, kind))
     return converter

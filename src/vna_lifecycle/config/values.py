@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
-from attrs.validators import ge, gt, le, min_len, optional
+from attrs.validators import ge, min_len, optional
 
+from vna_lifecycle.execution.windows import Window
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.model.wave import Exclusion, WavePolicy
 from vna_lifecycle.plugin import SecretReference
@@ -16,34 +16,6 @@ from vna_lifecycle.plugin import SecretReference
 
 def _help(text: str) -> dict[str, str]:
     return {"help": text}
-
-
-class Day(enum.IntEnum):
-    """A day of the week, numbered as ``datetime.date.weekday`` does."""
-
-    MON = 0
-    TUE = 1
-    WED = 2
-    THU = 3
-    FRI = 4
-    SAT = 5
-    SUN = 6
-
-
-@frozen(kw_only=True)
-class TimeWindow:
-    """When work is allowed, week by week, in the program's time zone.
-
-    It begins at ``start`` on each of ``days`` and ends at the next ``end``: on the next day where ``end`` is not later
-    than ``start``. Both at 00:00 mean whole days. ``share`` is the part of the bandwidth that it may use, above 0 to 1.
-    """
-
-    days: tuple[Day, ...] = field(metadata=_help("days on which the window begins, such as 'mon-fri' or 'sat,sun'"))
-    start: dt.time = field(metadata=_help("when it begins, such as '19:00'"))
-    end: dt.time = field(metadata=_help("when it ends, '24:00' for midnight; not later than `from` means the next day"))
-    share: float = field(
-        default=1.0, validator=[gt(0), le(1)], metadata=_help("part of max_bytes_per_second to use, above 0 to 1")
-    )
 
 
 class Engine(enum.Enum):
@@ -63,7 +35,9 @@ class ExecutionConfig:
     max_bytes_per_second: int | None = field(
         default=None, validator=optional(ge(1)), metadata=_help("bandwidth of all workers together; none: unlimited")
     )
-    windows: tuple[TimeWindow, ...] = field(default=(), metadata=_help("when work is allowed; none: always"))
+    windows: tuple[Window, ...] = field(
+        default=(), metadata=_help("when work is allowed, each as { days, from, to, share }; none: always")
+    )
     time_zone: ZoneInfo | None = field(default=None, metadata=_help("the windows' time zone, such as 'Europe/Berlin'"))
     reserve_bytes: int = field(
         default=2**30, validator=ge(0), metadata=_help("disk space that the spool always leaves free")
