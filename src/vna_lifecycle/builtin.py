@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from vna_lifecycle.adapters.files.settings import FilesSettings, files_from_url
 from vna_lifecycle.plugin import Registry, impl
+from vna_lifecycle.ports import Archive, Site
 
 
 @impl
 def vna_lifecycle_register(registry: Registry) -> None:
     """Register every built-in archive and check."""
+    registry.archive("files", FilesSettings, open_files, schemes=("files",), from_url=files_from_url)
+
+
+def open_files(settings: FilesSettings, site: Site) -> Archive:
+    """Open a folder archive."""
+    from vna_lifecycle.adapters.files.archive import open_archive
+
+    return open_archive(settings, site)

@@ -1,0 +1,132 @@
+"""Making changes to a folder tree last: opened folders, fsync, copies, locks. Never through a symbolic link."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final
+
+from vna_lifecycle.adapters.files.tree import Position
+from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_FAST_COPY: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
+_CHUNK: Final = 1 << 20
+
+
+class Folders:
+    """The folders that one commit touches: opened once, and made durable together by `sync`."""
+
+    def __init__(self, root: Path) -> None:
+        self._opened: dict[Position, int] = {(): os.open(root, _FOLDER)}
+        self._changed: set[Position] = set()
+
+    def __enter__(self) -> Folders:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for descriptor in self._opened.values():
+            os.close(descriptor)
+        self._opened.clear()
+
+    def open(self, position: Position) -> int:
+        """A descriptor of the folder, which is made if it is not there."""
+        if (known := self._opened.get(position)) is not None:
+            return known
+        parent = self.open(position[:-1])
+        try:
+            descriptor = os.open(position[-1], _FOLDER, dir_fd=parent)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                os.mkdir(position[-1], 0o777, dir_fd=parent)
+            # Even where another process made it: what is put into it must not outlive the folder.
+            self._changed.add(position[:-1])
+            descriptor = os.open(position[-1], _FOLDER, dir_fd=parent)
+        self._opened[position] = descriptor
+        return descriptor
+
+    def changed(self, position: Position) -> None:
+        """Note that names in the folder were added or removed."""
+        self._changed.add(position)
+
+    def sync(self) -> None:
+        """Make every changed folder durable, the deepest first."""
+        for position in sorted(self._changed, key=len, reverse=True):
+            os.fsync(self._opened[position])
+        self._changed.clear()
+
+
+@contextmanager
+def locked(descriptor: int) -> Iterator[None]:
+    """Hold the file's lock against other threads and processes; each needs a descriptor of its own."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def copy_bytes(reading: BinaryIO, target: int) -> int:
+    """Copy a file's bytes into an empty one, by the kernel (which may share blocks) where it can; how many."""
+    copied = 0
+    fast = getattr(os, "copy_file_range", None)  # not on macOS
+    try:
+        while fast and (count := fast(reading.fileno(), target, 1 << 30)):
+            copied += count
+    except OSError as error:
+        if error.errno not in _NO_FAST_COPY or copied:
+            raise
+    # Also where the kernel copied: some file systems say "nothing left" of a file that has bytes.
+    reading.seek(copied)
+    while block := reading.read(_CHUNK):
+        write_all(target, block)
+        copied += len(block)
+    return copied
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of ``data``; a single write may be cut short."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def forget_cached(descriptor: int) -> None:
+    """Ask the system to drop the file's cached pages, so that a read-back reads what the medium has."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def write_file(folder: int, name: str | bytes, content: bytes) -> None:
+    """Write a small file whole or not at all, replacing one that is there; the folder is made durable too."""
+    temporary = os.fsdecode(name) + ".new"
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=folder
+    )
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as writing:
+            writing.write(content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def write_error(archive: str, error: OSError) -> ArchiveError:
+    """What a failed write means for the program. Nothing of what was being written is acknowledged."""
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        message = f"{archive}: the folder cannot be written: {error.strerror}"
+        return ArchiveReadOnly(message, archive=archive, hint="check its permissions, and how its disk is mounted")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"{archive}: no space is left in the folder"
+        return ArchiveError(message, archive=archive, transient=True, hint="make room there, then resume")
+    message = f"{archive}: writing failed: {error.strerror}"
+    return ArchiveError(message, archive=archive, hint="look at the disk and its system log before resuming")

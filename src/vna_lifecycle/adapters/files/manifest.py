@@ -1,0 +1,140 @@
+"""The manifest beside each stored study: what its instances are, one JSON line each, only ever appended to.
+
+A line either tells of a stored instance or of a withdrawn one; the last word on a UID counts. A line without its line
+feed was cut off by a crash before anything was acknowledged, and does not count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from attrs import asdict, evolve, field, frozen
+
+from vna_lifecycle.adapters.files.durable import Folders, locked, write_all
+from vna_lifecycle.adapters.files.layout import MANIFEST, manifest_position, object_position
+from vna_lifecycle.adapters.files.tree import locator_of
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
+from vna_lifecycle.model.inventory import InstanceRecord, SeriesAttributes
+
+_APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@frozen(kw_only=True)
+class StoredInstance:
+    """A stored instance as its manifest line tells it. The locator follows from the UID."""
+
+    record: InstanceRecord
+    dataset_sha256: str
+    dataset_size: int
+
+
+@frozen(kw_only=True)
+class Contents:
+    """What a manifest says: instances by UID in the order of their lines, and how many lines cannot be read."""
+
+    instances: dict[SOPInstanceUID, StoredInstance] = field(factory=dict)
+    damaged: int = 0
+
+
+def parse(data: bytes) -> Contents:
+    """Read a manifest."""
+    instances: dict[SOPInstanceUID, StoredInstance] = {}
+    damaged = 0
+    for line in data.split(b"\n")[:-1]:
+        try:
+            raw: dict[str, Any] = json.loads(line)
+            if "withdrawn" in raw:
+                instances.pop(raw["withdrawn"], None)
+            else:
+                stored = _from_plain(raw)
+                instances[stored.record.sop_instance_uid] = stored
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged += 1
+    return Contents(instances=instances, damaged=damaged)
+
+
+def _line(raw: dict[str, object]) -> bytes:
+    return json.dumps(raw, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _to_plain(stored: StoredInstance) -> dict[str, object]:
+    attributes = asdict(stored.record, filter=lambda attribute, value: value not in ("", None, ()))
+    del attributes["locator"], attributes["availability"]  # both follow from where the object lies
+    return {"dataset_sha256": stored.dataset_sha256, "dataset_size": stored.dataset_size, "instance": attributes}
+
+
+def _from_plain(raw: dict[str, Any]) -> StoredInstance:
+    attributes = dict(raw["instance"])
+    series = SeriesAttributes(**attributes.pop("series", {}))
+    flags = tuple(attributes.pop("flags", ()))
+    locator = locator_of(object_position(attributes["sop_instance_uid"]))
+    record = InstanceRecord(locator=locator, series=series, flags=flags, **attributes)
+    return StoredInstance(record=record, dataset_sha256=raw["dataset_sha256"], dataset_size=raw["dataset_size"])
+
+
+class LockedManifest:
+    """A study's manifest while its lock is held: nobody else stores into, or withdraws from, this study."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        data = _read(descriptor)
+        whole = data.rfind(b"\n") + 1
+        self._size = whole
+        self._torn = whole != len(data)
+        self.instances = parse(data).instances
+
+    def append(self, *, stored: Iterable[StoredInstance] = (), withdrawn: Iterable[SOPInstanceUID] = ()) -> None:
+        """Add lines and make them durable; on failure the manifest is put back to what it was, as far as that goes.
+
+        Raises:
+            OSError: the lines are not durable.
+        """
+        added, removed = list(stored), list(withdrawn)
+        lines = b"".join([*(_line(_to_plain(item)) for item in added), *(_line({"withdrawn": uid}) for uid in removed)])
+        if not lines:
+            return
+        if self._torn:
+            os.ftruncate(self._descriptor, self._size)
+            self._torn = False
+        try:
+            write_all(self._descriptor, lines)
+            os.fsync(self._descriptor)
+        except OSError:
+            os.ftruncate(self._descriptor, self._size)
+            raise
+        self._size += len(lines)
+        for item in added:
+            self.instances[item.record.sop_instance_uid] = item
+        for uid in removed:
+            self.instances.pop(uid, None)
+
+
+@contextmanager
+def locked_manifest(folders: Folders, study_uid: StudyUID) -> Iterator[LockedManifest]:
+    """Open, or begin, a study's manifest under its lock."""
+    folder = manifest_position(study_uid)[:-1]
+    descriptor = os.open(MANIFEST, _APPEND, 0o666, dir_fd=folders.open(folder))
+    try:
+        folders.changed(folder)
+        with locked(descriptor):
+            yield LockedManifest(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(descriptor: int) -> bytes:
+    blocks = []
+    offset = 0
+    while block := os.pread(descriptor, 1 << 20, offset):
+        blocks.append(block)
+        offset += len(block)
+    return b"".join(blocks)
+
+
+def located(record: InstanceRecord, size: int) -> InstanceRecord:
+    """A record as the store lists it: where its object lies, and how many bytes it has."""
+    return evolve(record, locator=locator_of(object_position(record.sop_instance_uid)), size=size)
