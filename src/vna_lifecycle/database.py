@@ -109,6 +109,11 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def device_failed(exc: StorageError) -> bool:
+    """Whether the error came from reading or writing the device itself, so that a retry may lie about durability."""
+    return getattr(exc.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+
+
 def _connect(path: Path, schema: Schema, *, create: bool, read_only: bool) -> sqlite3.Connection:
     mode = "ro" if read_only else "rwc" if create else "rw"
     connection = sqlite3.connect(
@@ -167,7 +172,8 @@ def _make_entry_durable(path: Path) -> None:
 def _translated(exc: BaseException | None, path: Path, schema: Schema) -> VnaLifecycleError | None:
     code = getattr(exc, "sqlite_errorcode", None)
     if code is None:
-        return None
+        # the driver itself complains when stored text is not UTF-8
+        return schema.corrupt(f"the {schema.name} is damaged") if isinstance(exc, sqlite3.OperationalError) else None
     match code & 0xFF:  # the primary result code; the rest says more about the same trouble
         case sqlite3.SQLITE_FULL:
             return DiskFull(f"no space is left for the {schema.name}", path=path, hint="free some space and try again")

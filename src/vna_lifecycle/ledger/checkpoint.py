@@ -85,7 +85,7 @@ def public_key_text(key: Ed25519PrivateKey) -> str:
 
 
 def sign_checkpoint(origin: str, size: int, root: str, key: Ed25519PrivateKey) -> str:
-    """A signed note over the head. ``root`` is in hexadecimal here and in base64 in the note; the key's name is the origin.
+    """A signed note over the head. ``root`` is hexadecimal here, base64 in the note; the key's name is the origin.
 
     Raises:
         ValueError: the origin cannot be a key name (empty, or with white space or ``+``).
