@@ -40,7 +40,7 @@ def load_config(path: Path, registry: Registry) -> Config:
     """
     problems: list[Problem] = []
     document = _document(path)
-    reader = _Reader(exact_converter(path.parent), problems)
+    reader = _Reader(exact_converter(path.absolute().parent), problems)
 
     problems += [
         (name, f"unknown section{did_you_mean(name, _SECTIONS)}") for name in document if name not in _SECTIONS

@@ -73,7 +73,7 @@ def load_plugins(extra: Sequence[object] = ()) -> Plugins:
     except pluggy.PluginValidationError as exc:
         raise PluginError(f"plug-in {providers[_name_of(manager, exc.plugin)]}: {exc}") from exc
     registry = Registry()
-    for hook in reversed(manager.hook.vna_lifecycle_register.get_hookimpls()):
+    for hook in manager.hook.vna_lifecycle_register.get_hookimpls():
         provider = providers[hook.plugin_name]
         try:
             hook.function(registry.on_behalf_of(provider))
