@@ -138,7 +138,7 @@ def record(breaker: Breaker, policy: BreakerPolicy, outcome: Answered | Failed, 
         why = f"{failed.failures_in_a_row} systemic failures in a row, the last: {outcome.reason}"
         return _moved(failed, policy, Signal.FAILED_TOO_OFTEN if too_often else Signal.FAILED, why, now)
     timed = _timed(breaker, policy, outcome.seconds)
-    if timed.answers >= policy.learn_from and timed.recent > policy.slow_factor * timed.baseline:
+    if timed.recent > policy.slow_factor * timed.baseline:
         why = f"responses take {timed.recent:.3g} s, usually {timed.baseline:.3g} s"
         return _moved(timed, policy, Signal.TOO_SLOW, why, now)
     return _moved(timed, policy, Signal.ANSWERED, "", now)
@@ -148,6 +148,7 @@ def _timed(breaker: Breaker, policy: BreakerPolicy, seconds: float) -> Breaker:
     answers = min(breaker.answers + 1, policy.learn_from)
     if breaker.answers < policy.learn_from:
         baseline = breaker.baseline + (seconds - breaker.baseline) / answers
+        # The two are equal while learning, so that slowness alone opens nothing yet.
         return evolve(breaker, failures_in_a_row=0, answers=answers, baseline=baseline, recent=baseline)
     # One stray answer must not trip it, however long it took: no single one counts for more than twice the limit.
     seconds = min(seconds, 2 * policy.slow_factor * breaker.baseline)

@@ -2,11 +2,11 @@
 
 A task that crosses to another process is a module-level function and frozen values.
 
-When a worker process is killed, its pool is over: every unfinished future raises
-`concurrent.futures.BrokenExecutor` (there `BrokenProcessPool`). Tasks are idempotent, so whoever submitted them calls
-`make_executor` again and submits the unfinished ones once more. The pool does not tell which task was at fault; a task
-that was in flight at two losses should be run alone, so that it takes no others with it. Dask repeats lost tasks
-itself.
+When a worker process is killed, its pool is over: every unfinished future, and every further submit, raises
+`concurrent.futures.BrokenExecutor`. Tasks are idempotent, so whoever submitted them calls `make_executor` again and
+submits the unfinished ones once more. The pool does not tell which task was at fault; one that was in flight at two
+losses should be run alone, so that it takes no others with it. Dask repeats lost tasks itself, and after three losses
+the task's future raises ``distributed.KilledWorker``.
 """
 
 from __future__ import annotations

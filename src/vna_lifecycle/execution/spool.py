@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -42,13 +43,21 @@ class SpoolFolder:
             DiskFull: the disk has no room even for the folder.
             StorageError: the folder cannot be made.
         """
-        digest = hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        for entry in self._task_folders():
-            if entry.name.startswith(f"task-{digest}-"):
-                self._remove(entry)
-        folder = self.root / f"task-{digest}-{attempt}"
+        self.discard(label)
+        folder = self.root / f"task-{_digest(label)}-{attempt}"
         _make_folder(folder)
         return TaskSpool(self, folder)
+
+    def discard(self, label: str) -> None:
+        """Remove whatever any attempt at this task left.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        start = f"task-{_digest(label)}-"
+        for entry in self._task_folders():
+            if entry.name.startswith(start):
+                self._remove(entry)
 
     def room(self) -> int:
         """Bytes that may still be spooled before the reserve is touched; negative when it already is.
@@ -118,8 +127,7 @@ class TaskSpool:
     def __init__(self, spool: SpoolFolder, folder: Path) -> None:
         self.folder = folder
         self._spool = spool
-        self._lock = threading.Lock()
-        self._files = 0
+        self._numbers = itertools.count(1)
 
     def new_file(self, size: int | None = None) -> Path:
         """A path for one object, not yet existing. ``size`` is how many bytes will come, if known.
@@ -127,15 +135,17 @@ class TaskSpool:
         Raises:
             DiskFull: the disk's free space would fall under the reserve, now or once ``size`` bytes are written.
         """
-        with self._lock:
-            self._files += 1
-            path = self.folder / f"{self._files:06d}.dcm"
+        path = self.folder / f"{next(self._numbers):06d}.dcm"
         self._spool._promise(self.folder, path, size or 0)
         return path
 
     def clear(self) -> None:
         """Remove the folder and everything in it: its objects are stored, or the task is given up."""
         self._spool._remove(self.folder)
+
+
+def _digest(label: str) -> str:
+    return hashlib.sha256(label.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _size(path: Path) -> int:

@@ -54,8 +54,7 @@ def share_at(windows: Sequence[Window], time_zone: dt.tzinfo, now: dt.datetime) 
 
 
 def next_change(windows: Sequence[Window], time_zone: dt.tzinfo, now: dt.datetime) -> dt.datetime | None:
-    """The first instant after ``now`` at which the share becomes another one, in ``time_zone``; None: it never does."""
-    now = now.astimezone(dt.UTC)  # times of one zone compare by the wall clock, which autumn shows twice
+    """The first instant after ``now`` at which the share becomes another one, in UTC; None if it never does."""
     share = share_at(windows, time_zone, now)
     today = now.astimezone(time_zone).date()
     times = {time for window in windows for time in (window.start, window.end)}
@@ -67,7 +66,7 @@ def next_change(windows: Sequence[Window], time_zone: dt.tzinfo, now: dt.datetim
         candidates.update(_clock_changes(day, time_zone))
     for moment in sorted(candidates):
         if moment > now and share_at(windows, time_zone, moment) != share:
-            return moment.astimezone(time_zone)
+            return moment
     return None
 
 

@@ -1,0 +1,155 @@
+"""The source goes on living while it is moved: what is new, changed or gone since the last pass.
+
+Header keys, counts and sizes are compared for every study; studies that were touched, and a sample of those that were
+not, are fetched again and compared by their bytes. What this cannot see is stated with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attrs import frozen
+
+from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.progress import Progress, Tell, silent
+from vna_lifecycle.engine.sources import SourceDrift, drift, fetch_again
+from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.event import CatchUpCompleted, Event, StudyChanged
+from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.identity import StudyRef, StudyUID
+from vna_lifecycle.model.lifecycle import MigrationState
+
+UNSEEN = (
+    "Edits in place that leave every index attribute, count and size of a study as they were are seen only in the "
+    "studies that were sampled."
+)
+
+
+@frozen(kw_only=True)
+class CatchUpResult:
+    """What two passes over a source differ in. Counts are studies; ``unseen`` says what the comparison cannot see."""
+
+    archive: str
+    previous: int
+    inventory: int
+    added: int
+    changed: int
+    vanished: int
+    untouched: int
+    refetched: int
+    sampled: int
+    differing: int
+    unseen: str = UNSEEN
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing at all was seen to differ."""
+        return not (self.added or self.changed or self.vanished or self.differing)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.archive}: {self.added} studies added, {self.changed} changed, {self.vanished} vanished, "
+            f"{self.untouched} untouched ({self.sampled} of these fetched again); {self.differing} moved studies "
+            f"differ from what was moved. {self.unseen}"
+        )
+
+
+def catch_up(
+    journal: Journal,
+    bench: Workbench,
+    archive: str,
+    sources: Iterable[str],
+    target: str,
+    *,
+    sample: int,
+    seed: int,
+    tell: Tell = silent,
+) -> CatchUpResult:
+    """Compare the latest two complete passes over ``archive``, and fetch again what was touched plus a sample.
+
+    A moved study that has more or other content now goes back to *planned* with a finding, so that the next transfer
+    of its wave takes what is new (an instance with other bytes under its old UID will be a conflict at the target:
+    nothing is overwritten). A study of which something is gone gets a finding only.
+
+    Raises:
+        StateError: there are no two complete inventories to compare.
+    """
+    catalog = journal.catalog
+    journal.sync()
+    new, old = catalog.latest_inventory(archive), catalog.previous_inventory(archive)
+    if new is None or old is None:
+        raise StateError(f"{archive} has no two complete inventories to compare", hint="Take another inventory first")
+    catalog.refresh_studies(list(sources))
+    counts = {"added": 0, "changed": 0, "vanished": 0}
+    refetched = differing = 0
+    for delta in catalog.compare_inventories(old, new):
+        counts[delta.kind] += 1
+        work = catalog.work_on(catalog.label(delta.study_uid)) if delta.kind != "added" else None
+        seen = _look(journal, bench, work, target, new, delta.kind)
+        refetched += seen is not None
+        differing += bool(seen)
+        tell(Progress(activity="catch-up", subject=archive, done=sum(counts.values()), total=None, unit="studies"))
+    sampled = 0
+    for study_uid in catalog.sample_untouched(old, new, sample, seed):
+        seen = _look(journal, bench, catalog.work_on(catalog.label(study_uid)), target, new, "edited in place")
+        sampled += seen is not None
+        differing += bool(seen)
+    untouched = catalog.count_studies(new) - counts["added"] - counts["changed"]
+    result = CatchUpResult(
+        archive=archive,
+        previous=old,
+        inventory=new,
+        untouched=untouched,
+        refetched=refetched,
+        sampled=sampled,
+        differing=differing,
+        **counts,
+    )
+    event = CatchUpCompleted(
+        archive=archive,
+        inventory=new,
+        previous=old,
+        refetched=refetched,
+        sampled=sampled,
+        differing=differing,
+        **counts,
+    )
+    journal.record([(f"catch-up/{old}/{new}/{journal.ledger.size()}", event)])
+    return result
+
+
+def _look(
+    journal: Journal, bench: Workbench, work: StudyWork | None, target: str, inventory: int, reason: str
+) -> SourceDrift | None:
+    """Fetch a moved study again and compare; None where it was not moved, so that there is nothing to compare."""
+    if work is None or work.state is not MigrationState.TRANSFERRED:
+        return None
+    study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
+    try:
+        seen = drift(journal.manifest(work.manifest_ref), fetch_again(bench, journal.catalog, study, target))
+    finally:
+        bench.clear(study.label)
+    if seen:
+        journal.record(list(_changed(journal, work, study, seen, inventory, reason)))
+    return seen
+
+
+def _changed(
+    journal: Journal, work: StudyWork, study: StudyRef, seen: SourceDrift, inventory: int, reason: str
+) -> Iterator[tuple[str, Event]]:
+    if seen.new or seen.other:  # what is only gone was moved in time: the copy stays, and people decide
+        event = StudyChanged(study=study.label, wave=work.wave, inventory=inventory, reason=reason)
+        yield f"catch-up/{inventory}/{study.label}/{work.attempt}", event
+    finding = Finding(
+        kind="changed-at-source",
+        severity=Severity.BLOCKER,
+        message=f"since it was moved, the source has {len(seen.new)} instances more, {len(seen.gone)} fewer and "
+        f"{len(seen.other)} with other content",
+        check="catch-up",
+        study=study,
+        subjects=(*seen.new, *seen.gone, *seen.other),
+        remedy="Transfer the wave again; settle conflicts under old UIDs with the department",
+    )
+    yield journal.finding(finding, wave=work.wave)

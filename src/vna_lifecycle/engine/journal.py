@@ -1,0 +1,120 @@
+"""Recording what happened: evidence into the vault, events into the ledger, and both into the current state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from attrs import asdict
+
+from vna_lifecycle.catalog import Catalog
+from vna_lifecycle.ledger import Draft, Ledger
+from vna_lifecycle.model.event import Event, FindingRecorded, RecordedEvent
+from vna_lifecycle.model.finding import Finding
+from vna_lifecycle.model.inventory import Manifest
+from vna_lifecycle.vault import Vault
+
+MEMBERS_PER_CHUNK = 20_000
+PROJECTED_AT_ONCE = 10_000
+PROGRAM_SCOPE = "program"
+
+
+class Journal:
+    """The one way by which a use case puts events on record.
+
+    An append is durable before the current state follows, and the current state is before anything else happens: a
+    crash between the two is mended by `sync`, which folds what the ledger has and the catalog lacks.
+
+    ``epoch`` is the lease's, for effects; None for decisions, which any process may append. ``notify`` is called with
+    each new event after both.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: Catalog,
+        vault: Vault,
+        *,
+        actor: str,
+        epoch: int | None = None,
+        notify: Callable[[RecordedEvent], None] | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.catalog = catalog
+        self.vault = vault
+        self._actor = actor
+        self._epoch = epoch
+        self._notify = notify
+
+    def record(self, events: Sequence[tuple[str, Event]], *, actor: str = "") -> tuple[RecordedEvent, ...]:
+        """Append events, each with its idempotency key, and fold them into the current state.
+
+        Raises:
+            LeaseLost: a newer coordinator took over.
+        """
+        if not events:
+            return ()
+        drafts = [Draft(event=event, key=key, actor=actor or self._actor) for key, event in events]
+        recorded = self.ledger.append(drafts, epoch=self._epoch)
+        self.sync()
+        if self._notify is not None:
+            for event in recorded:
+                self._notify(event)
+        return recorded
+
+    def sync(self) -> bool:
+        """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any."""
+        start = self.catalog.projected_size()
+        size = self.ledger.size()
+        for first in range(start, size, PROJECTED_AT_ONCE):
+            batch = list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size)))
+            self.catalog.project(batch, self.members)
+        return size > start
+
+    # ------------------------------------------------------------------------------------------------ evidence
+
+    def keep_manifest(self, scope: str, manifest: Manifest) -> str:
+        """Put a manifest into the vault under its study's scope; its address."""
+        return self.vault.put(scope, manifest.to_bytes())
+
+    def manifest(self, address: str) -> Manifest:
+        """The manifest at a vault address."""
+        return Manifest.from_bytes(self.vault.get(address))
+
+    def keep_members(self, members: Iterable[tuple[str, str]]) -> str:
+        """Put pairs of label and Study Instance UID into the vault, in bounded pieces; the address of the whole."""
+        addresses: list[str] = []
+        chunk: list[tuple[str, str]] = []
+        for member in members:
+            chunk.append(member)
+            if len(chunk) == MEMBERS_PER_CHUNK:
+                addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
+                chunk = []
+        if chunk:
+            addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
+        return self._keep_json(PROGRAM_SCOPE, addresses)
+
+    def members(self, address: str) -> Iterator[tuple[str, str]]:
+        """The pairs of label and Study Instance UID behind an address that `keep_members` gave."""
+        for piece in json.loads(self.vault.get(address)):
+            yield from ((label, study_uid) for label, study_uid in json.loads(self.vault.get(piece)))
+
+    def finding(self, finding: Finding, *, wave: str) -> tuple[str, Event]:
+        """The event for a finding, its evidence put into the vault. The same finding again is the same event."""
+        label = finding.study.label if finding.study is not None else ""
+        raw = asdict(finding, value_serializer=lambda _, __, value: getattr(value, "value", value))
+        address = self._keep_json(label or PROGRAM_SCOPE, raw)
+        event = FindingRecorded(
+            finding=finding.kind,
+            severity=finding.severity.value,
+            check=finding.check,
+            study=label,
+            wave=wave,
+            subjects=len(finding.subjects),
+            evidence_ref=address,
+        )
+        return f"finding/{wave}/{address}", event
+
+    def _keep_json(self, scope: str, value: object) -> str:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return self.vault.put(scope, text.encode("utf-8", "surrogatepass"))

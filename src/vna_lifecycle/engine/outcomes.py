@@ -1,0 +1,205 @@
+"""What follows from what a worker brought back: events and findings. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from vna_lifecycle.engine.reconcile import Reconciliation
+from vna_lifecycle.engine.tasks import FetchedStudy
+from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
+from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.identity import StudyRef
+from vna_lifecycle.ports import ConflictClass, Receipt, StoreFailure
+
+CHECK = "transfer"
+
+
+@frozen(kw_only=True)
+class Attempt:
+    """One attempt at one study."""
+
+    study: StudyRef
+    wave: str
+    number: int
+
+    def key(self, step: str) -> str:
+        """The idempotency key of a step of this attempt."""
+        return f"transfer/{self.wave}/{self.study.label}/{self.number}/{step}"
+
+
+@frozen(kw_only=True)
+class StoreSummary:
+    """The target's answers, counted."""
+
+    stored: int
+    already_present: int
+    failures: tuple[StoreFailure, ...]
+    warned: tuple[Receipt, ...]
+
+
+def summarize(answers: Sequence[Receipt | StoreFailure]) -> StoreSummary:
+    """Count the target's answers."""
+    receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+    return StoreSummary(
+        stored=sum(receipt.outcome.value == "stored" for receipt in receipts),
+        already_present=sum(receipt.outcome.value == "already-present" for receipt in receipts),
+        failures=tuple(answer for answer in answers if isinstance(answer, StoreFailure)),
+        warned=tuple(receipt for receipt in receipts if receipt.warnings),
+    )
+
+
+def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
+    """Held and failed instances, each kind of trouble as one finding."""
+    for conflict in ConflictClass:
+        held = [item for item in fetched.held if item.conflict is conflict]
+        if held:
+            yield Finding(
+                kind=f"several-contents-{conflict.value}",
+                severity=Severity.BLOCKER,
+                message=f"{len(held)} SOP Instance UIDs have several contents at the source ({conflict.value}); "
+                "none of these was stored",
+                check=CHECK,
+                study=study,
+                subjects=tuple(item.sop_instance_uid for item in held),
+                details=tuple(
+                    (item.sop_instance_uid, f"{digest} {archive}:{locator}")
+                    for item in held
+                    for digest, archive, locator in item.contents
+                ),
+                remedy="Decide which content is the true one: vna-lifecycle remediate",
+            )
+    for code in sorted({failure.code for failure in fetched.failures}):
+        failed = [failure for failure in fetched.failures if failure.code == code]
+        yield Finding(
+            kind=f"not-fetched-{code}",
+            severity=Severity.BLOCKER,
+            message=f"{len(failed)} instances could not be fetched: {failed[0].message}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(failure.record.sop_instance_uid for failure in failed),
+            details=tuple((failure.record.sop_instance_uid, failure.record.locator) for failure in failed),
+            remedy="Look at these objects at the source, then transfer the wave again with --retry",
+        )
+
+
+def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
+    """Refused and warned instances, each kind as one finding."""
+    for code in sorted({failure.code for failure in summary.failures if not failure.transient}):
+        refused = [failure for failure in summary.failures if failure.code == code]
+        conflict = refused[0].conflict
+        what = f" ({conflict.value})" if conflict else ""
+        yield Finding(
+            kind=f"not-stored-{code}",
+            severity=Severity.BLOCKER,
+            message=f"the target did not take {len(refused)} instances{what}: {refused[0].message}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(failure.sop_instance_uid for failure in refused),
+            remedy="Nothing was overwritten. Compare both objects, and settle which one is true",
+        )
+    for code in sorted({warning for receipt in summary.warned for warning in receipt.warnings}):
+        warned = [receipt for receipt in summary.warned if code in receipt.warnings]
+        yield Finding(
+            kind=f"stored-with-warning-{code.lower()}",
+            severity=Severity.WARNING,
+            message=f"the target took {len(warned)} instances with warning {code}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(receipt.sop_instance_uid for receipt in warned),
+            remedy="A warning is not acceptance: see what the read-back found of these instances",
+        )
+
+
+def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding]:
+    """What reconciling the read-back with the expected manifest showed."""
+    told = [
+        ("missing-at-target", Severity.BLOCKER, result.missing, "are not at the target, whatever it said"),
+        (
+            "re-encoded-at-target",
+            Severity.BLOCKER,
+            result.below,
+            "were re-encoded by the target (same header and pixels, other bytes)",
+        ),
+        (
+            "differs-at-target",
+            Severity.BLOCKER,
+            tuple(uid for uid in result.differ if uid not in set(result.below)),
+            "are not at the target what they are at the source",
+        ),
+        ("extra-at-target", Severity.WARNING, result.extra, "of this study are at the target but not at the source"),
+    ]
+    for kind, severity, subjects, what in told:
+        if subjects:
+            yield Finding(
+                kind=kind,
+                severity=severity,
+                message=f"{len(subjects)} instances {what}",
+                check=CHECK,
+                study=study,
+                subjects=subjects,
+                remedy=_REMEDIES[kind],
+            )
+
+
+_REMEDIES = {
+    "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
+    "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
+    "differs-at-target": "Do not overwrite. Compare both objects; withdraw the study before it is used",
+    "extra-at-target": "Find out who stored them; they may be another program's, or belong to another study",
+}
+
+
+def verdict(
+    attempt: Attempt,
+    fetched: FetchedStudy,
+    summary: StoreSummary,
+    result: Reconciliation,
+    read_back_ref: str,
+    size: int,
+) -> tuple[str, StudyTransferred | StudyIncomplete]:
+    """Transferred means: everything listed at the source was in hand, nothing is held, and all of it was read back."""
+    if result.complete and result.rung is not None and not fetched.held and not fetched.failures:
+        event = StudyTransferred(
+            study=attempt.study.label,
+            wave=attempt.wave,
+            attempt=attempt.number,
+            instances=len(result.match),
+            size=size,
+            rung=result.rung.name.lower(),
+            read_back_ref=read_back_ref,
+        )
+        return attempt.key("transferred"), event
+    return attempt.key("incomplete"), incomplete(attempt, fetched, summary, result)
+
+
+def incomplete(
+    attempt: Attempt, fetched: FetchedStudy, summary: StoreSummary | None, result: Reconciliation | None
+) -> StudyIncomplete:
+    """The event that says what is lacking."""
+    return StudyIncomplete(
+        study=attempt.study.label,
+        wave=attempt.wave,
+        attempt=attempt.number,
+        matched=len(result.match) if result else 0,
+        missing=len(fetched.failures) + (len(result.missing) if result else 0),
+        differ=len(result.differ) if result else 0,
+        extra=len(result.extra) if result else 0,
+        held=len(fetched.held),
+        refused=len(summary.failures) if summary else 0,
+    )
+
+
+def failed(attempt: Attempt, phase: str, code: str, *, transient: bool, retry_at: str) -> tuple[str, StudyFailed]:
+    """The event for a phase that failed as a whole."""
+    event = StudyFailed(
+        study=attempt.study.label,
+        wave=attempt.wave,
+        attempt=attempt.number,
+        phase=phase,
+        code=code,
+        transient=transient,
+        retry_at=retry_at,
+    )
+    return attempt.key(f"failed-{phase}"), event

@@ -1,0 +1,92 @@
+"""Comparing what should be at the target with what was read back, as sets of SOP Instance UIDs."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vna_lifecycle.model.identity import SOPInstanceUID
+from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
+
+
+@frozen(kw_only=True)
+class ReadBack:
+    """What an independent read of a study gave.
+
+    ``extra`` are instances that the archive lists in the study beyond those expected, ``unreadable`` those it lists
+    but does not serve, as (UID, code, transient). ``cancelled``: the read was broken off and says nothing.
+    """
+
+    manifest: Manifest
+    extra: tuple[SOPInstanceUID, ...] = ()
+    unreadable: tuple[tuple[SOPInstanceUID, str, bool], ...] = ()
+    cancelled: bool = False
+
+
+@frozen(kw_only=True)
+class Reconciliation:
+    """Two manifests compared as sets. Everything that was expected is in exactly one of the first four.
+
+    ``below`` are instances that are the same only at a weaker rung than required; ``indeterminate`` those that could
+    not be read for now. ``rung`` is the weakest rung among the matches, None when there are none.
+    """
+
+    match: tuple[SOPInstanceUID, ...]
+    differ: tuple[SOPInstanceUID, ...]
+    missing: tuple[SOPInstanceUID, ...]
+    indeterminate: tuple[SOPInstanceUID, ...]
+    extra: tuple[SOPInstanceUID, ...]
+    below: tuple[SOPInstanceUID, ...]
+    rung: Rung | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every expected instance is proved to be there at the required rung."""
+        return not (self.differ or self.missing or self.indeterminate)
+
+
+def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconciliation:
+    """Compare, instance by instance, at the rung that this archive is held to."""
+    found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
+    unreadable = {uid: transient for uid, _, transient in seen.unreadable}
+    match, differ, missing, indeterminate, below = [], [], [], [], []
+    weakest: Rung | None = None
+    for entry in expected.entries:
+        uid = entry.sop_instance_uid
+        if uid in found:
+            rung = compare_entries(entry, found[uid])
+            if rung >= required:
+                match.append(uid)
+                weakest = rung if weakest is None else min(weakest, rung)
+            else:
+                differ.append(uid)
+                if rung is Rung.EQUIVALENT:
+                    below.append(uid)
+        elif unreadable.get(uid):
+            indeterminate.append(uid)
+        elif uid in unreadable:
+            differ.append(uid)  # it is there, and is not a DICOM object any more
+        else:
+            missing.append(uid)
+    return Reconciliation(
+        match=tuple(match),
+        differ=tuple(differ),
+        missing=tuple(missing),
+        indeterminate=tuple(indeterminate),
+        extra=seen.extra,
+        below=tuple(below),
+        rung=weakest,
+    )
+
+
+def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:
+    """The strongest rung at which two instances of one SOP Instance UID are the same.
+
+    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams. Otherwise they are only LISTED
+    under the same UID, or SIZED alike.
+    """
+    a, b = one.digest, other.digest
+    if a.dataset_sha256 == b.dataset_sha256:
+        return Rung.HASHED
+    if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256):
+        return Rung.EQUIVALENT
+    return Rung.SIZED if a.dataset_size == b.dataset_size else Rung.LISTED

@@ -1,0 +1,159 @@
+"""Taking back this program's own copies of a wave that was never ready. Recorded; not destruction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.progress import Progress, Tell, silent
+from vna_lifecycle.engine.sources import drift, fetch_again
+from vna_lifecycle.engine.tasks import Workbench, read_back
+from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.event import StudyWithdrawn, TargetSurveyed, WithdrawIntended
+from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.identity import StudyRef, StudyUID
+from vna_lifecycle.model.inventory import Manifest
+from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.ports import StoreFailure
+
+WITHDRAWABLE = (
+    MigrationState.TRANSFERRED,
+    MigrationState.INCOMPLETE,
+    MigrationState.FAILED,
+    MigrationState.WITHDRAWING,
+)
+
+
+@frozen(kw_only=True)
+class WithdrawResult:
+    """What became of a wave's studies. ``kept`` studies were left at the target, each with a finding that says why."""
+
+    wave: str
+    withdrawn: int
+    kept: int
+    instances: int
+
+    def __str__(self) -> str:
+        kept = f", {self.kept} kept (see the findings)" if self.kept else ""
+        return f"{self.wave}: {self.withdrawn} studies withdrawn, {self.instances} instances removed{kept}"
+
+
+def withdraw_wave(
+    journal: Journal,
+    bench: Workbench,
+    wave: str,
+    target: str,
+    *,
+    by: str,
+    reason: str,
+    dry_run: bool = False,
+    tell: Tell = silent,
+) -> WithdrawResult:
+    """Remove this program's copies of a wave, study by study, each only while the source still holds it.
+
+    Copies that were at the target before this program came are not its own and stay. With ``dry_run`` the sources are
+    looked at and nothing is removed or recorded.
+
+    Raises:
+        StateError: the target has no way to take copies back.
+    """
+    if bench.archive(target).withdraws is None:
+        raise StateError(f"{target} has no way to withdraw copies", hint="Ask its operator, and record what was done")
+    journal.sync()
+    total = journal.catalog.wave_status(wave).studies
+    withdrawn = kept = instances = 0
+    for number, work in enumerate(_work(journal, wave), 1):
+        if bench.cancelled.is_set():
+            break
+        removed = _withdraw(journal, bench, wave, work, target, by=by, reason=reason, dry_run=dry_run)
+        withdrawn += removed is not None
+        kept += removed is None
+        instances += removed or 0
+        tell(Progress(activity="withdraw", subject=wave, done=number, total=total, unit="studies"))
+    return WithdrawResult(wave=wave, withdrawn=withdrawn, kept=kept, instances=instances)
+
+
+def _work(journal: Journal, wave: str) -> Iterator[StudyWork]:
+    after = ""
+    while page := journal.catalog.work(wave, WITHDRAWABLE, after=after, limit=500):
+        after = page[-1].label
+        yield from (work for work in page if work.expected_ref)
+
+
+def _withdraw(
+    journal: Journal,
+    bench: Workbench,
+    wave: str,
+    work: StudyWork,
+    target: str,
+    *,
+    by: str,
+    reason: str,
+    dry_run: bool,
+) -> int | None:
+    """Instances removed, or None where the study had to stay."""
+    study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
+    own = _own(journal, study, journal.manifest(work.expected_ref))
+    try:
+        away = drift(journal.manifest(work.manifest_ref), fetch_again(bench, journal.catalog, study, target))
+    finally:
+        bench.clear(study.label)
+    lost = (*away.gone, *away.other)
+    if lost:
+        if not dry_run:
+            _keep(journal, study, wave, "source-copy-gone", lost, "the source no longer holds what was moved")
+        return None
+    if dry_run:
+        return len(own.entries)
+
+    token = f"{study.label}/{own.sha256[:16]}"
+    intent = WithdrawIntended(
+        study=study.label,
+        wave=wave,
+        token=token,
+        instances=len(own.entries),
+        manifest_ref=journal.keep_manifest(study.label, own),
+        by=by,
+        reason=reason,
+    )
+    size = journal.ledger.size()
+    journal.record([(f"withdraw/{wave}/{study.label}/{size}/intended", intent)], actor=by)
+    withdraws = bench.archive(target).withdraws
+    answers = list(withdraws.withdraw(study, own)) if withdraws is not None else []
+    failures = [answer for answer in answers if isinstance(answer, StoreFailure)]
+    left = read_back(bench, study, target, own)
+    bench.clear(study.label)
+    still = {entry.sop_instance_uid for entry in left.manifest.entries} | {uid for uid, _, _ in left.unreadable}
+    if failures or still:
+        subjects = tuple(sorted({failure.sop_instance_uid for failure in failures} | still))
+        _keep(journal, study, wave, "still-at-target", subjects, "the target did not let go of its copies")
+        return None
+    event = StudyWithdrawn(study=study.label, wave=wave, token=token, instances=len(own.entries))
+    journal.record([(f"withdraw/{wave}/{study.label}/{size}/done", event)])
+    return len(own.entries)
+
+
+def _own(journal: Journal, study: StudyRef, expected: Manifest) -> Manifest:
+    survey = journal.ledger.find(f"survey/{study.label}")
+    if survey is None or not isinstance(survey.event, TargetSurveyed):
+        return expected
+    present = set(json.loads(journal.vault.get(survey.event.present_ref)))
+    entries = [entry for entry in expected.entries if entry.sop_instance_uid not in present]
+    return Manifest(study_uid=expected.study_uid, entries=tuple(entries))
+
+
+def _keep(journal: Journal, study: StudyRef, wave: str, kind: str, subjects: tuple[str, ...], why: str) -> None:
+    finding = Finding(
+        kind=kind,
+        severity=Severity.BLOCKER,
+        message=f"not withdrawn: {why} ({len(subjects)} instances)",
+        check="withdraw",
+        study=study,
+        subjects=subjects,
+        remedy="Compare both archives before anything is removed",
+    )
+    journal.record([journal.finding(finding, wave=wave)])

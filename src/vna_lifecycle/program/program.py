@@ -1,0 +1,344 @@
+"""A program as users hold it: opened from its folder, with one method for each step."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from vna_lifecycle._version import __version__
+from vna_lifecycle.catalog import Catalog, FindingLine
+from vna_lifecycle.config import Config, load_config, template
+from vna_lifecycle.engine import decide
+from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
+from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.plan import make_plan
+from vna_lifecycle.engine.progress import Tell, silent
+from vna_lifecycle.engine.status import Status, take_status
+from vna_lifecycle.engine.transfer import Transfer, TransferPolicy, TransferResult
+from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
+from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.ledger import (
+    Draft,
+    InclusionProof,
+    Lease,
+    Ledger,
+    Verification,
+    generate_key,
+    load_key,
+    public_key_text,
+)
+from vna_lifecycle.model.event import LeaseTaken, ProgramCreated
+from vna_lifecycle.model.wave import Wave, WavePlan
+from vna_lifecycle.plugin import Plugins, load_plugins
+from vna_lifecycle.ports import Archive, Clock
+from vna_lifecycle.program.bench import LocalBench, site
+from vna_lifecycle.program.layout import Layout
+from vna_lifecycle.program.running import Pacing, local_bench, make_bench
+from vna_lifecycle.vault import Vault
+
+SERVICE = "vna-lifecycle"
+
+
+def utc_now() -> dt.datetime:
+    """The machine's clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Program:
+    """One migration, in its folder. Make one with `init`, open it with `open`, and close it (or use ``with``).
+
+    Reading and deciding need nothing more. Methods with effects (inventory, plan, transfer, withdraw, catch-up) hold
+    the program's lease meanwhile: only one process at a time can.
+    """
+
+    def __init__(self, folder: Path, config: Config, plugins: Plugins, clock: Clock) -> None:
+        self.folder = folder
+        self.config = config
+        self.plugins = plugins
+        self.cancelled = threading.Event()
+        self._layout = Layout(folder)
+        self.clock = clock
+        self._archives: dict[str, Archive] = {}
+        self.vault = Vault.open(self._layout.vault, self._layout.keys)
+        self.ledger = Ledger.open(self._layout.ledger, clock=clock, signing_key=load_key(self._layout.signing_key))
+        self.catalog = Catalog.open(self._layout.catalog, label=self.vault.label)
+        self._journal(None).sync()
+
+    # ------------------------------------------------------------------------------------------------ life
+
+    @classmethod
+    def init(cls, folder: Path | str, *, name: str = "", clock: Clock = utc_now) -> Path:
+        """Make a program in ``folder``: a commented program.toml (unless there is one), keys, ledger and vault.
+
+        Returns the path of program.toml, for people to edit.
+
+        Raises:
+            StateError: there is a program already.
+        """
+        layout = Layout(Path(folder).resolve())
+        if layout.ledger.exists():
+            raise StateError(
+                "there is a program here already", hint=f"Open it, or begin another beside {layout.folder}"
+            )
+        layout.folder.mkdir(parents=True, exist_ok=True)
+        layout.keys.mkdir(mode=0o700, exist_ok=True)
+        name = name or layout.folder.name
+        if not layout.config.exists():
+            layout.config.write_text(template(name), encoding="utf-8")
+        key = load_key(layout.signing_key) if layout.signing_key.exists() else generate_key(layout.signing_key)
+        public = public_key_text(key)
+        layout.public_key.write_text(f"{public}\n", encoding="ascii")
+        if not layout.vault.exists():
+            Vault.create(layout.vault, layout.keys).close()
+        # The ledger comes last: where there is one, there is a whole program.
+        origin = f"vna-lifecycle/{secrets.token_hex(8)}"
+        ledger = Ledger.create(layout.ledger, origin=origin, clock=clock, signing_key=key)
+        ledger.append([Draft(event=ProgramCreated(name=name, public_key=public), key="program", actor=SERVICE)])
+        ledger.close()
+        return layout.config
+
+    @classmethod
+    def open(cls, folder: Path | str = ".", *, plugins: Plugins | None = None, clock: Clock = utc_now) -> Self:
+        """Open the program in ``folder``.
+
+        Raises:
+            ConfigurationError: program.toml is missing or cannot be used; every problem is listed.
+            StateError: there is a program.toml, and no program was made of it yet.
+            LedgerCorrupt, CatalogCorrupt, StorageError: something in the folder is damaged.
+        """
+        layout = Layout(Path(folder).resolve())
+        if not layout.config.exists():
+            raise ConfigurationError(
+                f"no program.toml in {layout.folder}", hint="Make a program there: vna-lifecycle init"
+            )
+        plugins = plugins if plugins is not None else load_plugins()
+        config = load_config(layout.config, plugins.registry)
+        if not layout.ledger.exists():
+            raise StateError("program.toml is there, the program is not", hint="Make it: vna-lifecycle init")
+        return cls(layout.folder, config, plugins, clock)
+
+    def close(self) -> None:
+        """Release archives and databases."""
+        for archive in self._archives.values():
+            archive.reads.close()
+        self._archives.clear()
+        self.catalog.close()
+        self.ledger.close()
+        self.vault.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """The program's name."""
+        return self.config.name
+
+    def archive(self, name: str) -> Archive:
+        """The archive of that name in program.toml, opened at its first use.
+
+        Raises:
+            ArchiveError: it does not answer.
+        """
+        if name not in self._archives:
+            config = self.config.archive(name)
+            plugin = self.plugins.registry.archives[config.plugin]
+            self._archives[name] = plugin.open(config.settings, site(self.folder, name, self.clock, self.cancelled))
+        return self._archives[name]
+
+    def cancel(self) -> None:
+        """Ask running work to stop soon; what is not finished is taken up by the same call later."""
+        self.cancelled.set()
+
+    # ------------------------------------------------------------------------------------------------ effects
+
+    def take_inventory(self, archives: Sequence[str] = (), *, progress: Tell = silent) -> list[InventoryResult]:
+        """Inventory the named archives (all sources, unless named). An interrupted pass is taken up again."""
+        results = []
+        with self._effects("inventory") as journal:
+            for name in archives or self.config.migration.sources:
+                reads = self.archive(name).reads
+                result = take_inventory(
+                    journal, name, reads, cancelled=self.cancelled, seconds=time.monotonic, tell=progress
+                )
+                results.append(result)
+                if not result.completed:
+                    break
+        return results
+
+    def plan(self, *, dry_run: bool = False) -> WavePlan:
+        """Fill the waves of program.toml from the latest inventories."""
+        migration = self.config.migration
+        with self._effects("plan") as journal:
+            return make_plan(
+                journal,
+                migration.sources,
+                self.config.waves,
+                self.config.exclusions,
+                now=self.clock(),
+                dry_run=dry_run,
+            )
+
+    def transfer(self, wave: str | Wave, *, retry: bool = False, progress: Tell = silent) -> TransferResult:
+        """Copy a wave's studies to the target and read every instance back.
+
+        With ``retry``, also studies that ended incomplete or failed are tried again.
+
+        Raises:
+            StateError: there is no such wave.
+            ArchiveError, StorageError: the wave had to stop; the same call goes on from there.
+        """
+        name = self._wave(wave)
+        execution, migration = self.config.execution, self.config.migration
+        with self._effects("transfer") as journal:
+            pacing = Pacing(execution, self.clock)
+            bench, executor = make_bench(self, pacing)
+            work = Transfer(
+                journal=journal,
+                bench=bench,
+                executor=executor,
+                policy=TransferPolicy(
+                    target=migration.target,
+                    required=migration.verify,
+                    attempts=execution.attempts,
+                    workers=execution.workers,
+                ),
+                guard=pacing.guard,
+                clock=self.clock,
+                seconds=time.monotonic,
+                sleep=self.cancelled.wait,
+                allowance=pacing.allowance,
+                tell=progress,
+            )
+            return work.run(name, retry=retry)
+
+    def withdraw(
+        self, wave: str | Wave, *, by: str, reason: str, dry_run: bool = False, progress: Tell = silent
+    ) -> WithdrawResult:
+        """Take this program's own copies of a wave back from the target, each verified present at the source."""
+        name, person = self._wave(wave), self._person(by)
+        with self._effects("withdraw") as journal:
+            return withdraw_wave(
+                journal,
+                self._bench(),
+                name,
+                self.config.migration.target,
+                by=person,
+                reason=reason,
+                dry_run=dry_run,
+                tell=progress,
+            )
+
+    def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
+        """Inventory the sources once more, compare with the pass before, and fetch touched and sampled studies again."""
+        migration = self.config.migration
+        self.take_inventory(progress=progress)
+        with self._effects("catch-up") as journal:
+            return [
+                catch_up(
+                    journal,
+                    self._bench(),
+                    source,
+                    migration.sources,
+                    migration.target,
+                    sample=sample,
+                    seed=seed,
+                    tell=progress,
+                )
+                for source in migration.sources
+            ]
+
+    # ------------------------------------------------------------------------------------------------ decisions
+
+    def pause(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
+        """Stop work on a wave, or on all, from any process: studies in flight are finished."""
+        decide.pause(self._journal(None), self._wave(wave), by=self._person(by), reason=reason)
+
+    def resume(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
+        """Let work on a wave, or on all, go on."""
+        decide.resume(self._journal(None), self._wave(wave), by=self._person(by), reason=reason)
+
+    def held(self, wave: str | None = None) -> list[decide.HeldContent]:
+        """Contents that wait for a decision: several under one SOP Instance UID."""
+        return list(decide.held_contents(self._journal(None), wave))
+
+    def choose(self, sop_instance_uid: str, content: str, *, by: str, reason: str) -> decide.HeldContent:
+        """Decide which of several contents a SOP Instance UID stands for, by the beginning of its SHA-256."""
+        return decide.choose(self._journal(None), sop_instance_uid, content, by=self._person(by), reason=reason)
+
+    # ------------------------------------------------------------------------------------------------ looking
+
+    def status(self) -> Status:
+        """Where the program stands: imported and ready, side by side."""
+        self._journal(None).sync()
+        return take_status(self.name, self.ledger, self.catalog, self.config.migration.sources)
+
+    def waves(self) -> list[str]:
+        """The names of the planned waves, in order."""
+        return self.catalog.wave_names()
+
+    def findings(self, wave: str | None = None) -> list[FindingLine]:
+        """What was found, of one wave or of all, oldest first."""
+        return list(self.catalog.findings(wave))
+
+    def verify_ledger(self, *, deep: bool = False) -> Verification:
+        """Check the ledger's bytes, tree and signed heads; with ``deep``, also replay what its events say."""
+        return self.ledger.verify(deep=deep)
+
+    def prove(self, sequence: int) -> InclusionProof:
+        """A proof that event ``sequence`` is in the ledger, for somebody without this software."""
+        return self.ledger.prove(sequence)
+
+    def checkpoint(self) -> str:
+        """A signed ledger head, to be kept elsewhere: only against such a one is a forked ledger found out."""
+        return self.ledger.checkpoint()
+
+    # ------------------------------------------------------------------------------------------------ within
+
+    @contextmanager
+    def _effects(self, verb: str) -> Iterator[Journal]:
+        with Lease.take(self.ledger, self._layout.lease, holder=verb) as lease:
+            journal = self._journal(lease.epoch)
+            taken = LeaseTaken(
+                epoch=lease.epoch,
+                verb=verb,
+                software=f"vna_lifecycle {__version__}",
+                plugins=self.plugins.versions,
+            )
+            journal.record([(f"lease/{lease.epoch}", taken)])
+            yield journal
+
+    def _journal(self, epoch: int | None) -> Journal:
+        return Journal(self.ledger, self.catalog, self.vault, actor=SERVICE, epoch=epoch, notify=self.plugins.notify)
+
+    def _bench(self) -> LocalBench:
+        return local_bench(self, Pacing(self.config.execution, self.clock))
+
+    def _wave(self, wave: str | Wave) -> str:
+        name = wave.name if isinstance(wave, Wave) else wave
+        known = self.catalog.wave_names()
+        if name and name not in known:
+            raise StateError(f"there is no wave {name!r}", hint=f"Planned are: {', '.join(known) or 'none yet'}")
+        return name
+
+    def _person(self, name: str) -> str:
+        """Decisions need a name; where program.toml lists people, one of those."""
+        people = [person.name for person in self.config.people]
+        if not name.strip():
+            raise ConfigurationError("a decision needs the name of the person who makes it", hint="Say --by PERSON")
+        if people and name not in people:
+            raise ConfigurationError(f"program.toml knows no person {name!r}", hint=f"It lists: {', '.join(people)}")
+        return name
