@@ -109,6 +109,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
             yield connection
 
 
+def truncate_log(engine: Engine) -> bool:
+    """Move everything into the database file and empty the write-ahead log; False if a reader was in the way."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (busy, _, _) = cursor.fetchone() or (1, 0, 0)
+        return not busy
+    finally:
+        connection.close()
+
+
 def device_failed(exc: StorageError) -> bool:
     """Whether the error came from reading or writing the device itself, so that a retry may lie about durability."""
     return getattr(exc.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
