@@ -63,7 +63,10 @@ def load_config(path: Path, registry: Registry) -> Config:
         problems += _migration_problems(migration, tables)
     waves = reader.many(document, "waves", WavePolicy)
     exclusions = reader.many(document, "exclusions", Exclusion)
-    problems += wave_problems(waves, tables) + exclusion_problems(exclusions, tables)
+    known = tuple(where for where, _ in problems)
+    for where, what in wave_problems(waves, tables) + exclusion_problems(exclusions, tables):
+        if not any(other.startswith(where) for other in known):  # it may come from what was left out as bad
+            problems.append((where, what))
     execution = reader.read("execution", document.get("execution"), ExecutionConfig) or ExecutionConfig()
     problems += execution_problems(execution, dask_installed=importlib.util.find_spec("distributed") is not None)
     people = tuple(_people(reader, reader.table(document, "people")))

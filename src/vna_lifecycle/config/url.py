@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from vna_lifecycle.config.scalars import did_you_mean
 from vna_lifecycle.errors import ConfigurationError
@@ -20,14 +21,13 @@ def parse_archive_url(text: str, registry: Registry) -> tuple[ArchivePlugin, obj
         ConfigurationError: no installed plug-in knows the scheme, or the URL is not one that it can use.
     """
     match = _SCHEME.match(text)
-    if match is None or (match[1].lower() not in registry.schemes and Path(text).is_dir()):
-        if not Path(text).is_dir():
-            raise ConfigurationError(
-                f"{text!r} is neither an existing folder nor an archive's URL", hint=f"schemes: {_known(registry)}"
-            )
-        text, scheme = f"files:{text}", "files"
-    else:
-        scheme = match[1].lower()
+    scheme = match[1].lower() if match else ""
+    if scheme not in registry.schemes and text and Path(text).is_dir():
+        text, scheme = f"files:{quote(text)}", "files"
+    if not scheme:
+        raise ConfigurationError(
+            f"{text!r} is neither an existing folder nor an archive's URL", hint=f"schemes: {_known(registry)}"
+        )
     plugin = registry.schemes.get(scheme)
     if plugin is None or plugin.from_url is None:
         raise ConfigurationError(
