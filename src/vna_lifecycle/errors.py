@@ -72,8 +72,8 @@ class PluginError(ConfigurationError):
 class ArchiveError(VnaLifecycleError):
     """An archive did not do what was asked.
 
-    ``archive`` is its name in the program. ``transient`` says that the same call may succeed later;
-    ``retry_after`` is the archive's own word on when, in seconds, or None.
+    ``archive`` is its name in the program. ``transient`` says that the same call may succeed later; ``retry_after`` is
+    the archive's own word on when, in seconds, or None.
     """
 
     exit_code = 3

@@ -1,10 +1,8 @@
 """Every interface that a plug-in may implement, and the values that cross them.
 
 An `Archive` is a record of powers. A plug-in fills in the powers its system has; the engine looks at the fields, never
-at types,
-and nothing ever raises NotImplementedError. Methods report per-instance trouble as values (`FetchFailure`,
-`StoreFailure`) and
-go on; they raise `ArchiveError` only when the archive as a whole does not answer.
+at types, and nothing ever raises NotImplementedError. Methods report per-instance trouble as values (`FetchFailure`,
+`StoreFailure`) and go on; they raise `ArchiveError` only when the archive as a whole does not answer.
 """
 
 from __future__ import annotations
@@ -47,8 +45,7 @@ class Part:
     """A piece of an archive that is inventoried and committed as one.
 
     ``key`` is stable from pass to pass while the archive does not change, and is what an interrupted inventory resumes
-    by. ``title``
-    is what progress shows. A part should hold some thousands of instances at most.
+    by. ``title`` is what progress shows. A part should hold some thousands of instances at most.
     """
 
     key: str
@@ -73,7 +70,8 @@ class Spool(Protocol):
 class Fetched:
     """An object that was fetched, byte for byte.
 
-    ``path`` is a DICOM file (PS3.10) whose data set is what the archive served. The path is a spool file, or the archive's own file where the archive is a folder (then nothing may write to it).
+    ``path`` is a DICOM file (PS3.10) whose data set is what the archive served. The path is a spool file, or the
+    archive's own file where the archive is a folder (then nothing may write to it).
     """
 
     record: InstanceRecord
@@ -312,8 +310,7 @@ class StudyCase:
     """What an acceptance check is shown of one study.
 
     ``source`` is what was fetched, ``expected`` what should be at the target after declared changes, ``target`` what
-    was read back
-    (None when nothing was).
+    was read back (None when nothing was).
     """
 
     study: StudyRef

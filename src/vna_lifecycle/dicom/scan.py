@@ -145,7 +145,7 @@ def _record(
         elif not tag & 0xFFFF:
             if not tag:
                 flags.append("trailing-zeros")
-            elif length == 4:
+            elif length == 4 and tag != 0x7FE00000:  # of that group the pixel data has a length of its own
                 group = tag >> 16
                 group_end = offset + 4 + int.from_bytes(source.read(offset, 4), "big" if big else "little")
     if disordered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import struct
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -130,7 +131,7 @@ def inflated(source: Source, start: int, limits: Limits) -> Iterator[Source]:
     """
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     with tempfile.SpooledTemporaryFile(max_size=_SPOOLED) as spool:
-        consumed = start
+        consumed, checksum = start, 0
         for chunk in source.chunks(start, source.size - start):
             consumed += len(chunk)
             while chunk and not inflater.eof:
@@ -139,6 +140,7 @@ def inflated(source: Source, start: int, limits: Limits) -> Iterator[Source]:
                 except zlib.error:
                     raise refused("bad-deflate", consumed - len(chunk)) from None
                 spool.write(piece)
+                checksum = zlib.crc32(piece, checksum)
                 chunk = inflater.unconsumed_tail
                 total = spool.tell()
                 packed = consumed - len(chunk) - start
@@ -149,6 +151,9 @@ def inflated(source: Source, start: int, limits: Limits) -> Iterator[Source]:
         if not inflater.eof:
             raise refused("truncated", source.size)
         rest = source.size - consumed + len(inflater.unused_data)
+        trailer = source.read(source.size - rest, min(rest, 8))
+        if trailer == struct.pack("<LL", checksum, spool.tell() & 0xFFFFFFFF):  # a gzip trailer, as some writers leave
+            rest -= 8
         if rest > limits.padding_size or source.read(source.size - rest, rest).strip(b"\0"):
             raise refused("trailing-data", source.size - rest)
         yield stream_source(spool)  # type: ignore[arg-type]  # typeshed: SpooledTemporaryFile is an IO[bytes]

@@ -105,7 +105,9 @@ def catch_up(
         refetched=refetched,
         sampled=sampled,
         differing=differing,
-        **counts,
+        added=counts["added"],
+        changed=counts["changed"],
+        vanished=counts["vanished"],
     )
     event = CatchUpCompleted(
         archive=archive,
@@ -114,7 +116,9 @@ def catch_up(
         refetched=refetched,
         sampled=sampled,
         differing=differing,
-        **counts,
+        added=counts["added"],
+        changed=counts["changed"],
+        vanished=counts["vanished"],
     )
     journal.record([(f"catch-up/{old}/{new}/{journal.ledger.size()}", event)])
     return result

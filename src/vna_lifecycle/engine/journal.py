@@ -17,6 +17,7 @@ from vna_lifecycle.vault import Vault
 MEMBERS_PER_CHUNK = 20_000
 PROJECTED_AT_ONCE = 10_000
 PROGRAM_SCOPE = "program"
+SUBSCRIBERS = "plug-ins"
 
 
 class Journal:
@@ -58,9 +59,15 @@ class Journal:
         recorded = self.ledger.append(drafts, epoch=self._epoch)
         self.sync()
         if self._notify is not None:
-            for event in recorded:
-                self._notify(event)
+            self._deliver(self._notify)
         return recorded
+
+    def _deliver(self, notify: Callable[[RecordedEvent], None]) -> None:
+        """Tell subscribers of every event since the last time: at least once each, crashes included."""
+        size = self.ledger.size()
+        for event in self.ledger.read(self.ledger.cursor(SUBSCRIBERS), size):
+            notify(event)
+        self.ledger.move_cursor(SUBSCRIBERS, size)
 
     def sync(self) -> bool:
         """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any."""

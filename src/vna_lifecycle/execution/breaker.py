@@ -116,7 +116,8 @@ class Admission:
 
 
 _RECENT_WEIGHT = 0.2  # five answers or so decide
-_DRIFT_WEIGHT = 0.005  # the baseline follows the time of day, but not a sudden overload
+# The baseline follows the time of day, but not an overload; an archive that stays slow is accepted after a few trials.
+_DRIFT_WEIGHT: Final = MappingProxyType({Phase.CLOSED: 0.005, Phase.OPEN: 0.0, Phase.HALF_OPEN: 0.05})
 
 
 def admit(breaker: Breaker, policy: BreakerPolicy, now: dt.datetime) -> tuple[Breaker, Admission]:
@@ -156,7 +157,7 @@ def _timed(breaker: Breaker, policy: BreakerPolicy, seconds: float) -> Breaker:
     return evolve(
         breaker,
         failures_in_a_row=0,
-        baseline=breaker.baseline + (seconds - breaker.baseline) * _DRIFT_WEIGHT,
+        baseline=breaker.baseline + (seconds - breaker.baseline) * _DRIFT_WEIGHT[breaker.phase],
         recent=breaker.recent + (seconds - breaker.recent) * weight,
     )
 

@@ -19,8 +19,7 @@ class AttributeChange:
     """One top-level attribute that gets another value.
 
     ``keyword`` is the DICOM keyword. ``value`` holds the new values as text, one per multiplicity; empty means present
-    with zero
-    length; None means that the attribute is removed.
+    with zero length; None means that the attribute is removed.
     """
 
     keyword: str

@@ -1,10 +1,8 @@
 """The closed union of ledger events.
 
 Each class has a stable ``kind`` and ``version``; both are stored, so a class may be renamed but its kind may not.
-Fields are
-str, int, bool, None, and tuples of those. ``study`` is always a study's label, never a UID; ``*_ref`` fields are vault
-addresses
-of what identifies people or objects. Times are UTC in ISO 8601.
+Fields are str, int, bool, None, and tuples of those. ``study`` is always a study's label, never a UID; ``*_ref``
+fields are vault addresses of what identifies people or objects. Times are UTC in ISO 8601.
 """
 
 from __future__ import annotations
@@ -83,8 +81,7 @@ class WavePlanned:
     """A wave was filled. ``members_ref`` is the vault address of its studies' UIDs and labels.
 
     ``modification_time`` is the time that any rule of this wave writes into objects: fixed here, so that every retry
-    of a
-    study gives the same bytes. ``policy_sha256`` covers the policy's canonical JSON.
+    of a study gives the same bytes. ``policy_sha256`` covers the policy's canonical JSON.
     """
 
     kind: ClassVar[str] = "wave-planned"
@@ -161,6 +158,21 @@ class StudyFetched:
     held: int
     failed: int
     manifest_ref: str
+
+
+@frozen(kw_only=True)
+class TargetSurveyed:
+    """What the target listed of a study before this program first stored anything of it: those copies are not its own.
+
+    ``present_ref`` is the vault address of their SOP Instance UIDs.
+    """
+
+    kind: ClassVar[str] = "target-surveyed"
+    version: ClassVar[int] = 1
+    study: str
+    wave: str
+    present: int
+    present_ref: str
 
 
 @frozen(kw_only=True)
@@ -368,6 +380,7 @@ Event: TypeAlias = (
     | TransferStarted
     | TransferEnded
     | StudyFetched
+    | TargetSurveyed
     | StoreIntended
     | StudyStored
     | StudyTransferred
@@ -392,10 +405,8 @@ class RecordedEvent:
     """An event as the ledger holds it.
 
     ``sequence`` counts from 0. ``time`` is UTC, ISO 8601 with microseconds. ``actor`` is a person's name for
-    decisions, the
-    service's for effects. ``key`` is the idempotency key: appending the same key again has no effect. ``leaf`` is the
-    RFC 6962
-    leaf hash in hexadecimal.
+    decisions, the service's for effects. ``key`` is the idempotency key: appending the same key again has no effect.
+    ``leaf`` is the RFC 6962 leaf hash in hexadecimal.
     """
 
     sequence: int

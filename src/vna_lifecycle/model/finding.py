@@ -22,10 +22,8 @@ class Finding:
     """One thing that a check, a reconcile or a transfer saw.
 
     ``kind`` is a stable kebab-case word, ``message`` a sentence without patient data or UIDs. ``subjects`` name what
-    it is
-    about (UIDs, locators: identifiers, kept in the vault) and ``details`` hold more, as pairs of word and text.
-    ``study`` is
-    None for findings about a wave or an archive. ``remedy`` says what to do.
+    it is about (UIDs, locators: identifiers, kept in the vault) and ``details`` hold more, as pairs of word and text.
+    ``study`` is None for findings about a wave or an archive. ``remedy`` says what to do.
     """
 
     kind: str

@@ -72,8 +72,7 @@ class InstanceRecord:
     """One object as an archive lists it.
 
     ``locator`` is valid only in the archive that issued it. ``size`` is the stored object's size in bytes, None where
-    the
-    archive cannot say. ``flags`` name oddities that do not prevent reading (``executable-preamble``, ...).
+    the archive cannot say. ``flags`` name oddities that do not prevent reading (``executable-preamble``, ...).
     """
 
     locator: str
@@ -150,8 +149,8 @@ class Digest:
     """What counts as "the same instance", as SHA-256 in lower-case hexadecimal.
 
     ``dataset_sha256`` covers the data set's bytes as served, without preamble and group 0002; ``header_sha256`` the
-    canonical
-    header; ``pixel_sha256`` the codestreams of all frames, in order, or ``""`` where the object has no pixel data.
+    canonical header; ``pixel_sha256`` the codestreams of all frames, in order, or ``""`` where the object has no pixel
+    data.
     """
 
     dataset_sha256: str

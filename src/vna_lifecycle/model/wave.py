@@ -23,8 +23,7 @@ class Patients(enum.Enum):
     """Whether a wave takes whole patients or single studies.
 
     TOGETHER: once one study of a patient matches, every study of that patient that no earlier wave took comes along,
-    so that
-    priors move with what they are priors of. SPLIT: only the matching studies.
+    so that priors move with what they are priors of. SPLIT: only the matching studies.
     """
 
     TOGETHER = "together"
@@ -44,10 +43,8 @@ class StudyFilter:
     """Which studies are meant. Every stated condition must hold; within one condition any value suffices.
 
     ``modalities`` and ``body_parts`` match when the study has a series of any of them. ``descriptions`` are
-    case-insensitive
-    patterns with ``*`` and ``?``. ``undated`` True means only studies without a usable Study Date, False only dated
-    ones. A
-    ``studied`` range never matches an undated study. Sizes are bytes.
+    case-insensitive patterns with ``*`` and ``?``. ``undated`` True means only studies without a usable Study Date,
+    False only dated ones. A ``studied`` range never matches an undated study. Sizes are bytes.
     """
 
     sources: tuple[str, ...] = ()
@@ -110,8 +107,7 @@ class WavePlan:
     """The outcome of planning: every study is in a wave, excluded with a reason, or unplanned.
 
     ``excluded`` pairs each reason with its number of studies. ``notes`` tell what an operator should know (a cap that
-    even the
-    first patient exceeds, a wave that stayed empty).
+    even the first patient exceeds, a wave that stayed empty).
     """
 
     waves: tuple[Wave, ...]

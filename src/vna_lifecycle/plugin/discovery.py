@@ -27,6 +27,11 @@ class Plugins:
     _manager: pluggy.PluginManager
     _providers: dict[str, Provider]
 
+    @property
+    def listening(self) -> bool:
+        """Whether any plug-in wants to be told of events."""
+        return bool(self._manager.hook.vna_lifecycle_event.get_hookimpls())
+
     def notify(self, event: RecordedEvent) -> None:
         """Tell every plug-in of an event in the ledger. One that raises is logged, and the others are still told."""
         for hook in self._manager.hook.vna_lifecycle_event.get_hookimpls():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import threading
 from collections.abc import Callable
@@ -16,6 +17,11 @@ from vna_lifecycle.plugin import load_plugins
 from vna_lifecycle.ports import Archive, Cancellation, Clock, Site, Spool
 
 PURPOSES = ("fetch", "read-back")
+
+
+def utc_now() -> dt.datetime:
+    """The machine's clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
 
 
 def site(folder: Path, name: str, clock: Clock, cancelled: Cancellation) -> Site:
@@ -73,7 +79,6 @@ class RemoteBench:
     archives: tuple[ArchiveConfig, ...]
     reserve_bytes: int
     rate: Rate
-    clock: Clock
 
     @property
     def cancelled(self) -> Cancellation:
@@ -88,7 +93,7 @@ class RemoteBench:
     def archive(self, name: str) -> Archive:
         """The archive of that name, opened once in each process."""
         config = next(archive for archive in self.archives if archive.name == name)
-        return _archive(self.folder, config, self.clock)
+        return _archive(self.folder, config)
 
     def spool(self, label: str, purpose: str) -> Spool:
         """An empty folder of its own for one task."""
@@ -115,6 +120,6 @@ def _spool(folder: Path, reserve_bytes: int) -> SpoolFolder:
 
 
 @functools.cache
-def _archive(folder: Path, config: ArchiveConfig, clock: Clock) -> Archive:
+def _archive(folder: Path, config: ArchiveConfig) -> Archive:
     plugin = load_plugins().registry.archives[config.plugin]
-    return plugin.open(config.settings, site(folder, config.name, clock, _Never()))
+    return plugin.open(config.settings, site(folder, config.name, utc_now, _Never()))

@@ -15,8 +15,7 @@ from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.execution.spool import SpoolFolder
 from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.ports import Spool
-from vna_lifecycle.program.bench import site
-from vna_lifecycle.program.program import utc_now
+from vna_lifecycle.program.bench import site, utc_now
 
 RESERVE_BYTES = 1 << 28
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import secrets
 import threading
 import time
@@ -39,17 +38,12 @@ from vna_lifecycle.model.event import LeaseTaken, ProgramCreated
 from vna_lifecycle.model.wave import Wave, WavePlan
 from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.ports import Archive, Clock
-from vna_lifecycle.program.bench import LocalBench, site
+from vna_lifecycle.program.bench import LocalBench, site, utc_now
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 from vna_lifecycle.vault import Vault
 
 SERVICE = "vna-lifecycle"
-
-
-def utc_now() -> dt.datetime:
-    """The machine's clock, in UTC."""
-    return dt.datetime.now(dt.UTC)
 
 
 class Program:
@@ -322,7 +316,8 @@ class Program:
             yield journal
 
     def _journal(self, epoch: int | None) -> Journal:
-        return Journal(self.ledger, self.catalog, self.vault, actor=SERVICE, epoch=epoch, notify=self.plugins.notify)
+        notify = self.plugins.notify if self.plugins.listening else None
+        return Journal(self.ledger, self.catalog, self.vault, actor=SERVICE, epoch=epoch, notify=notify)
 
     def _bench(self) -> LocalBench:
         return local_bench(self, Pacing(self.config.execution, self.clock))

@@ -52,7 +52,6 @@ def make_bench(program: Program, pacing: Pacing) -> tuple[Workbench, Callable[[]
             archives=program.config.archives,
             reserve_bytes=execution.reserve_bytes,
             rate=pacing.throttle.split(execution.workers),
-            clock=program.clock,
         )
     return bench, lambda: make_executor(execution.engine.value, execution.workers)
 
