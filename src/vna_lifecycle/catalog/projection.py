@@ -1,0 +1,169 @@
+"""The current state, folded from the ledger: it carries the ledger size it was folded to, and can be rebuilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from vna_lifecycle.catalog.folding import Studies, Value
+from vna_lifecycle.catalog.schema import PROJECTED, finding, meta, pause, recorded_inventory, wave
+from vna_lifecycle.errors import LedgerCorrupt, StateError
+from vna_lifecycle.model import event as on_record
+
+Members: TypeAlias = Callable[[str], Iterable[tuple[str, str]]]
+
+_NO_FAILURE: Final[Mapping[str, Value]] = {"phase": "", "code": "", "transient": 0, "retry_at": ""}
+_COUNTS: Final = ("matched", "missing", "differ", "extra", "held", "refused")
+
+
+def size(connection: Connection) -> int:
+    """How many ledger events are folded."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == "projected")).scalar() or 0
+
+
+def latest_plan(connection: Connection) -> int:
+    """The number of the latest plan on record, 0 before the first."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == "plan")).scalar() or 0
+
+
+def clear(connection: Connection) -> None:
+    """Forget everything that was folded."""
+    for table in PROJECTED:
+        connection.execute(delete(table))
+    connection.execute(delete(meta).where(meta.c.name.in_(("projected", "plan"))))
+
+
+def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], members: Members) -> None:
+    """Fold events that continue what is folded; those that already are, are skipped.
+
+    Raises:
+        StateError: events are missing between what is folded and what is given.
+        LedgerCorrupt: an event cannot happen in the state that the earlier ones lead to.
+    """
+    done = size(connection)
+    studies = Studies(connection)
+    for recorded in events:
+        if recorded.sequence < done:
+            continue
+        if recorded.sequence > done:
+            raise StateError(
+                f"ledger event {done} comes next, but {recorded.sequence} was given",
+                hint="fold the ledger from where the catalog stands",
+            )
+        try:
+            if not _apply_to_study(studies, recorded.event) and not _apply_to_plan(
+                connection, studies, recorded, members
+            ):
+                _apply_to_program(connection, recorded)
+        except ValueError as exc:
+            raise LedgerCorrupt(
+                f"event {done} cannot be folded: {exc}",
+                sequence=done,
+                hint="verify the ledger: this software does not write such a history",
+            ) from exc
+        done += 1
+    studies.write()
+    keep(connection, "projected", done)
+
+
+def keep(connection: Connection, name: str, value: int) -> None:
+    """Set a number that the catalog keeps about itself."""
+    row = upsert(meta).values(name=name, value=value)
+    connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
+
+
+def _copied(event: on_record.Event, *names: str) -> dict[str, Value]:
+    return {name: getattr(event, name) for name in names}
+
+
+def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
+    """Whether the event was about one study, which then has moved on."""
+    match event:
+        case on_record.StudyFetched():
+            found: dict[str, Value] = {
+                "instances": event.instances,
+                "size": event.size,
+                "manifest_ref": event.manifest_ref,
+            }
+            studies.move(event.study, event.kind, attempt=event.attempt, **found, **_NO_FAILURE)
+        case on_record.TargetSurveyed():
+            studies.note(event.study, present_ref=event.present_ref)
+        case on_record.StoreIntended():
+            studies.move(event.study, event.kind, **_copied(event, "attempt", "token", "expected_ref"))
+        case on_record.StudyStored():
+            studies.move(event.study, event.kind, attempt=event.attempt)
+        case on_record.StudyTransferred():
+            proved: dict[str, Value] = {
+                name: getattr(event, name) for name in ("attempt", "instances", "size", "rung", "read_back_ref")
+            }
+            cleared = dict.fromkeys(_COUNTS, 0) | {"matched": event.instances}
+            studies.move(event.study, event.kind, **proved, **cleared, **_NO_FAILURE)
+        case on_record.StudyIncomplete():
+            studies.move(event.study, event.kind, **_copied(event, "attempt", *_COUNTS))
+        case on_record.StudyFailed():
+            failure = _copied(event, "attempt", "phase", "code", "retry_at")
+            studies.move(event.study, event.kind, transient=int(event.transient), **failure)
+        case on_record.StudyChanged():
+            studies.move(event.study, event.kind, **{**_NO_FAILURE, "code": event.reason})
+        case on_record.ContentChosen():  # by any process at any time: a study that is in flight sees it next time
+            studies.choose(event.study, event.instance, event.content)
+            studies.move_if_waiting(event.study, event.kind)
+        case on_record.WithdrawIntended():
+            studies.move(event.study, event.kind, token=event.token)
+        case on_record.StudyWithdrawn():
+            studies.move(event.study, event.kind)
+        case _:
+            return False
+    return True
+
+
+def _apply_to_plan(
+    connection: Connection, studies: Studies, recorded: on_record.RecordedEvent, members: Members
+) -> bool:
+    """Whether the event placed many studies at once, or set them free."""
+    match recorded.event:
+        case on_record.WavePlanned() as event:
+            studies.place(members(event.members_ref), event.kind, wave=event.wave, plan=event.plan, reason="")
+            totals = _copied(event, "plan", "studies", "instances", "size")
+            fixed = _copied(event, "members_ref", "policy_sha256", "modification_time")
+            connection.execute(delete(wave).where(wave.c.name == event.wave, wave.c.plan == event.plan))
+            connection.execute(insert(wave).values(name=event.wave, sequence=recorded.sequence, **totals, **fixed))
+        case on_record.StudiesExcluded() as event:
+            studies.place(members(event.members_ref), event.kind, wave="", plan=event.plan, reason=event.reason)
+        case on_record.PlanDropped() as event:
+            studies.drop(event.plan)
+        case _:
+            return False
+    keep(connection, "plan", max(latest_plan(connection), recorded.event.plan))
+    return True
+
+
+def _apply_to_program(connection: Connection, recorded: on_record.RecordedEvent) -> None:
+    match recorded.event:
+        case on_record.FindingRecorded() as event:
+            values = _copied(event, "severity", "check", "study", "wave", "subjects", "evidence_ref")
+            connection.execute(insert(finding).values(sequence=recorded.sequence, kind=event.finding, **values))
+        case on_record.WavePaused() as event:
+            connection.execute(delete(pause).where(pause.c.wave == event.wave))
+            paused = {"wave": event.wave, "by": event.by, "reason": event.reason}
+            connection.execute(insert(pause).values(sequence=recorded.sequence, **paused))
+        case on_record.WaveResumed() as event:
+            connection.execute(delete(pause).where(pause.c.wave == event.wave))
+        case on_record.TransferStarted() as event:
+            connection.execute(update(wave).where(wave.c.name == event.wave).values(outcome=""))
+        case on_record.TransferEnded() as event:
+            connection.execute(update(wave).where(wave.c.name == event.wave).values(outcome=event.outcome))
+        case on_record.InventoryStarted() as event:
+            started = recorded_inventory.c.number == event.inventory
+            if connection.execute(select(recorded_inventory.c.number).where(started)).first() is None:
+                row = {"number": event.inventory, "archive": event.archive, "complete": False}
+                connection.execute(insert(recorded_inventory).values(**row))
+        case on_record.InventoryCompleted() as event:
+            totals = {name: getattr(event, name) for name in ("parts", "studies", "instances", "refused", "size")}
+            ended = recorded_inventory.c.number == event.inventory
+            connection.execute(update(recorded_inventory).where(ended).values(complete=True, **totals))
+        case _:
+            pass  # history only: nothing is asked of it that the ledger itself does not answer
