@@ -53,9 +53,10 @@ THIRD_PARTY = {
     "cyclopts": ("cli",),
     "rich": ("cli",),
 }
-"""The only rooms that may import a package; others may be imported anywhere, if they are declared."""
+"""The only rooms that may load a package (to name its types for type checkers loads nothing). Others may be loaded
+anywhere, if they are declared."""
 
-COME_WITH = {"boto3": ("botocore", "s3transfer", "urllib3")}
+COME_WITH = {"boto3": ("botocore", "s3transfer", "urllib3"), "distributed": ("dask",)}
 """Packages that are imported but come as a necessary part of a declared one."""
 
 ALLOWED: frozenset[tuple[str, str]] = frozenset()
@@ -153,7 +154,7 @@ def violations(source: Path, declared: frozenset[str], allowed: frozenset[tuple[
             where = f"{module.name}:{imported.line}"
             target = our_target(imported, modules)
             if target is None:
-                found += [f"{where}: {what}" for what in _third_party(module.room, imported.target, declared)]
+                found += [f"{where}: {what}" for what in _third_party(module.room, imported, declared)]
                 continue
             room = room_of(target)
             if room == module.room or (module.name, room) in allowed:
@@ -169,15 +170,15 @@ def violations(source: Path, declared: frozenset[str], allowed: frozenset[tuple[
     return found + _cycles(modules)
 
 
-def _third_party(room: str, target: str, declared: frozenset[str]) -> Iterator[str]:
-    package = target.split(".")[0]
+def _third_party(room: str, imported: Import, declared: frozenset[str]) -> Iterator[str]:
+    package = imported.target.split(".")[0]
     if package in sys.stdlib_module_names:
         return
     if room == "evidence_verifier":
         yield f"{room} may import the standard library only, not {package}"
     if package not in declared:
         yield f"{package} is not declared in pyproject.toml"
-    if package in THIRD_PARTY and room not in THIRD_PARTY[package]:
+    if room not in THIRD_PARTY.get(package, (room,)) and not imported.type_checking:
         yield f"{package} may be imported in {', '.join(THIRD_PARTY[package])} only"
 
 
@@ -235,6 +236,7 @@ def test_a_skeleton_that_keeps_the_rules_has_no_violation(tmp_path: Path) -> Non
             "engine/transfer.py": "from ..ports import Archive\ndef f():\n    import vna_lifecycle.ledger.store",
             "cli/__init__.py": "import vna_lifecycle\ndef f():\n    import rich.console",
             "evidence_verifier.py": "import hashlib",
+            "vault.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from sqlalchemy import Engine",
             "__main__.py": "from vna_lifecycle.cli import main",
         },
     )
