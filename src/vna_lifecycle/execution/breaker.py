@@ -91,7 +91,7 @@ class Failed:
 class Breaker:
     """The state for one archive.
 
-    ``until`` is when an open one may be tried again, or a half-open one's trial is given up as lost; ``because`` says
+    ``until`` is when an open one may be tried again, or a half-open one may have another trial; ``because`` says
     why it opened. ``baseline`` and ``recent`` are response times in seconds, 0 before the first answer. ``answers``
     counts those that the baseline was learnt from, ``openings`` how often it opened since it was last closed.
     """
@@ -127,7 +127,7 @@ def admit(breaker: Breaker, policy: BreakerPolicy, now: dt.datetime) -> tuple[Br
     if breaker.until is not None and now < breaker.until:
         return breaker, Admission(allowed=False, because=breaker.because, until=breaker.until)
     phase = TRANSITIONS[breaker.phase, Signal.TIME_IS_UP]
-    trial = evolve(breaker, phase=phase, until=now + policy.longest_pause)
+    trial = evolve(breaker, phase=phase, until=now + policy.pause)
     return trial, Admission(allowed=True, because=f"trying again after: {breaker.because}")
 
 
