@@ -41,20 +41,18 @@ class Folders:
         if (known := self._opened.get(position)) is not None:
             return known
         parent = self.open(position[:-1])
-        try:
-            descriptor = os.open(position[-1], _FOLDER, dir_fd=parent)
-        except FileNotFoundError:
-            with suppress(FileExistsError):
-                os.mkdir(position[-1], 0o777, dir_fd=parent)
-            # Even where another process made it: what is put into it must not outlive the folder.
-            self._changed.add(position[:-1])
-            descriptor = os.open(position[-1], _FOLDER, dir_fd=parent)
+        with suppress(FileExistsError):
+            os.mkdir(position[-1], 0o777, dir_fd=parent)
+        descriptor = os.open(position[-1], _FOLDER, dir_fd=parent)
         self._opened[position] = descriptor
         return descriptor
 
     def changed(self, position: Position) -> None:
-        """Note that names in the folder were added or removed."""
-        self._changed.add(position)
+        """Note that names in the folder were added or removed.
+
+        The folders above it count too: another process may have made them at this moment, and not yet durably.
+        """
+        self._changed.update(position[:depth] for depth in range(len(position) + 1))
 
     def sync(self) -> None:
         """Make every changed folder durable, the deepest first."""

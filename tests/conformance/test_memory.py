@@ -1,0 +1,44 @@
+"""The archive in memory passes the suites that real archives pass, with and without a fault plan around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from vna_lifecycle.ports import Archive
+from vna_lifecycle.testing.conformance import BatchImporterSuite, SourceSuite, StoreSuite, WithdrawSuite, site
+from vna_lifecycle.testing.memory import MemorySettings, fill, forget, open_memory
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(tmp_path: Path) -> Iterator[None]:
+    yield
+    forget(str(tmp_path))
+    forget(str(tmp_path / "archive"))
+
+
+def _open(folder: Path, *, imports: bool = False) -> Archive:
+    return open_memory(MemorySettings(name=str(folder), imports=imports), site(folder))
+
+
+class TestMemoryAsSource(SourceSuite):
+    def open_source(self, folder: Path, objects: Sequence[bytes]) -> Archive:
+        fill(str(folder), objects)
+        return _open(folder)
+
+
+class TestMemoryStore(StoreSuite):
+    def open_target(self, folder: Path) -> Archive:
+        return _open(folder)
+
+
+class TestMemoryWithdrawal(WithdrawSuite):
+    def open_target(self, folder: Path) -> Archive:
+        return _open(folder)
+
+
+class TestMemoryImports(BatchImporterSuite):
+    def open_target(self, folder: Path) -> Archive:
+        return _open(folder, imports=True)
