@@ -18,9 +18,10 @@ from vna_lifecycle.dicom.source import Source
 Element: TypeAlias = tuple[int, bytes, int, int, int, bool]
 """(tag, VR, offset of the value, length, depth, big endian).
 
-The VR is ``b""`` where the file does not state it, ``b"SQ"`` for a sequence and for fragments (those: `FRAGMENTS`).
+The VR is ``b""`` where the file does not state it, ``b"SQ"`` for a sequence, `FRAGMENTS` for encapsulated fragments.
 Structure is told by the tags of PS3.5 7.5: `ITEM` opens an item or is a fragment, `ITEM_END` and `SEQUENCE_END` close,
-also where the file closes by a defined length. The length of what is structured is `UNDEFINED`.
+also where the file closes by a defined length; their offset is where the walk goes on. A sequence has the length
+`UNDEFINED`, an item the length that the file states.
 """
 
 ITEM: Final = 0xFFFEE000
@@ -57,25 +58,32 @@ def walk(
     big: bool,
     limits: Limits,
     is_sequence: Callable[[int], bool | None] = lambda tag: None,
+    single: bool = False,
+    budget: int | None = None,
 ) -> Iterator[Element]:
     """Every element from ``start`` to the end of ``source``, in file order.
 
     Zeros that pad the file end the walk: they are told as one last element with tag 0 and their length.
-    ``is_sequence`` answers for tags whose VR the file does not state; None leaves it to the value's structure.
+    ``is_sequence`` answers for tags whose VR the file does not state; None leaves it to the value's structure. With
+    ``single`` the walk ends after one top-level element.
 
     Raises:
         DicomRefused: truncated, malformed, too-deep, too-many-elements, item-flood or trailing-data.
     """
     size = source.size
+    if start < source.base:
+        source.window(start)
     buffer, base = source.buffer, source.base
     filled = base + len(buffer)
-    left, empty = limits.elements, 0
+    left, empty = (limits.elements if budget is None else budget), 0
     # a level of nesting: its mode, where it ends (-1: at a delimiter), where it must end at the latest, its encoding
     mode, end, bound = _DATASET, size, size
     stack: list[tuple[int, int, int, bool, bool]] = []
     depth = 0
     pos = start
     while True:
+        if single and not stack and pos != start:
+            return
         if pos == end:
             if not stack:
                 return
@@ -139,7 +147,7 @@ def walk(
             if group == 0xFFFE:
                 if tag != ITEM_END or end != -1 or length:
                     raise refused("malformed", pos)
-                yield ITEM_END, b"", pos, 0, depth, big
+                yield ITEM_END, b"", value, 0, depth, big
                 pos = value
                 mode, end, bound, explicit, big = stack.pop()
                 continue
@@ -168,7 +176,7 @@ def walk(
         if tag == SEQUENCE_END:
             if end != -1:
                 raise refused("malformed", pos)
-            yield SEQUENCE_END, b"", pos, 0, depth, big
+            yield SEQUENCE_END, b"", value, 0, depth, big
             mode, end, bound, explicit, big = stack.pop()
             depth -= 1
             pos = value

@@ -47,7 +47,10 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
     "not-dicom": ("these bytes are not a DICOM data set", ""),
     "special-file": ("this is a device, pipe or socket, which is never read", ""),
     "too-deep": ("sequences are nested deeper than the budget allows", "raise the budget if the sender is trusted"),
-    "too-many-elements": ("there are more elements than the budget allows", "raise the budget if the sender is trusted"),
+    "too-many-elements": (
+        "there are more elements than the budget allows",
+        "raise the budget if the sender is trusted",
+    ),
     "trailing-data": ("bytes that are no element follow the data set", "look at the object in its source archive"),
     "truncated": ("bytes are missing: the lengths in the file say that it goes on", "fetch the file again"),
 }

@@ -8,7 +8,8 @@ from typing import Final
 from attrs import frozen
 
 from vna_lifecycle.dicom.elements import KNOWN_VRS, LONG_VRS, has_vr
-from vna_lifecycle.dicom.limits import refused
+from vna_lifecycle.dicom.limits import Limits, refused
+from vna_lifecycle.dicom.runs import leap
 from vna_lifecycle.dicom.source import Source
 
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
@@ -23,6 +24,7 @@ _MAGIC: Final = (
     b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf", b"\xbe\xba\xfe\xca", b"\xbf\xba\xfe\xca", b"PK\x03\x04", b"#!", b"\0asm",
     b"dex\n", b"\xd0\xcf\x11\xe0",
 )  # fmt: skip
+_NAMED: Final = frozenset({0x00020002, 0x00020003, 0x00020010})
 _HEADER: Final = Struct("<HH2sH").unpack_from
 _IMPLICIT: Final = Struct("<HHL").unpack_from
 _LONG: Final = Struct("<L").unpack_from
@@ -45,7 +47,7 @@ class Beginning:
     flags: tuple[str, ...]
 
 
-def begin(source: Source) -> Beginning:
+def begin(source: Source, limits: Limits) -> Beginning:
     """Find the data set.
 
     A preamble that begins like a program or archive is flagged, never refused and never altered; one that begins like a
@@ -67,7 +69,7 @@ def begin(source: Source) -> Beginning:
         start, flags = 4, ("no-preamble",)
     else:
         start, flags = 0, ("no-preamble",)
-    meta, dataset = _meta(source, start)
+    meta, dataset = _meta(source, start, limits)
     if dataset == source.size:
         raise refused("truncated" if start else "not-dicom", dataset)
     if not meta:
@@ -96,10 +98,20 @@ def begin(source: Source) -> Beginning:
     )
 
 
-def _meta(source: Source, start: int) -> tuple[dict[int, bytes], int]:
+def _meta(source: Source, start: int, limits: Limits) -> tuple[dict[int, bytes], int]:
     """The short values of group 0002 by element number, and where the group ends."""
     found: dict[int, bytes] = {}
     pos = start
+    source.peek(pos)
+    buffer, at = source.buffer, pos - source.base
+    if buffer[at : at + 8] == b"\x02\0\0\0UL\x04\0" and (
+        run := leap(buffer, at + 12, source.size - pos - 12, _NAMED, frozenset(), limits)
+    ):
+        pos += 12 + run.length
+        if run.last < 0x00030000:
+            found = {tag & 0xFFFF: buffer[at + 12 + begin : at + 12 + end] for tag, begin, end in run.values}
+        else:
+            pos = start
     for _ in range(64):
         if pos + 8 > source.size:
             break

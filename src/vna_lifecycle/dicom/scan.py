@@ -36,43 +36,35 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from vna_lifecycle.dicom.charset import codecs_of, decode
-from vna_lifecycle.dicom.completeness import WITNESSES, require_complete
-from vna_lifecycle.dicom.elements import PIXEL_DATA, UNDEFINED, walk
+from vna_lifecycle.dicom.completeness import require_complete
+from vna_lifecycle.dicom.elements import UNDEFINED
+from vna_lifecycle.dicom.index import (
+    ACCESSION_ISSUER,
+    ALLOCATED,
+    CHARACTER_SET,
+    COLUMNS,
+    FRAMES,
+    IN_ITEMS,
+    INSTANCE_NUMBER,
+    OF_SERIES,
+    PHOTOMETRIC,
+    PROCEDURE,
+    ROWS,
+    SAMPLES,
+    SOP_CLASS,
+    SOP_INSTANCE,
+    Found,
+    Values,
+    collect,
+)
 from vna_lifecycle.dicom.limits import LIMITS, Limits, refused
 from vna_lifecycle.dicom.part10 import MEDIA_DIRECTORY, Beginning, begin
-from vna_lifecycle.dicom.source import Source, bytes_source, inflated, open_source, stream_source
+from vna_lifecycle.dicom.source import Source, bytes_source, file_source, inflated, stream_source
 from vna_lifecycle.model.identity import SeriesUID, SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, SeriesAttributes
 
-_CHARACTER_SET: Final = 0x00080005
-_SOP_CLASS: Final = 0x00080016
-_SOP_INSTANCE: Final = 0x00080018
-_ACCESSION_ISSUER: Final = 0x00080051
-_PROCEDURE: Final = 0x00081032
-_INSTANCE_NUMBER: Final = 0x00200013
-_SAMPLES: Final = 0x00280002
-_PHOTOMETRIC: Final = 0x00280004
-_FRAMES: Final = 0x00280008
-_ROWS: Final = 0x00280010
-_COLUMNS: Final = 0x00280011
-_ALLOCATED: Final = 0x00280100
-
-# of the series: by tag, and whether (0008,0005) governs the text (PS3.5 6.1.2.2)
-_SERIES: Final = (
-    0x00100020, 0x00100021, 0x00100010, 0x00100030, 0x00100040, 0x0020000D, 0x00200010, 0x00080020, 0x00080030,
-    0x00080050, 0x00081030, 0x0020000E, 0x00200011, 0x00080060, 0x0008103E, 0x00180015, 0x00200060, _CHARACTER_SET,
-)  # fmt: skip
-_INSTANCE: Final = (
-    _SOP_CLASS, _SOP_INSTANCE, _INSTANCE_NUMBER, _SAMPLES, _PHOTOMETRIC, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED,
-)  # fmt: skip
-_WANTED: Final = frozenset(_SERIES) | frozenset(_INSTANCE)
-_SEQUENCES: Final = frozenset({_ACCESSION_ISSUER, _PROCEDURE})
-_IN_ITEMS: Final = frozenset(
-    {_CHARACTER_SET, 0x00080100, 0x00080102, 0x00080119, 0x00080120, 0x00400031, 0x00400032}
-)
 _INTEGER: Final = re.compile(rb"[+-]?[0-9]{1,18}(?:\.0*)?")
 
-_Values = dict[int, bytes]
 _series_cache: dict[tuple[bytes | None, ...], SeriesAttributes] = {}
 _CACHED_SERIES: Final = 64
 
@@ -84,7 +76,7 @@ def scan_file(path: Path | str, *, locator: str | None = None, limits: Limits = 
         DicomRefused: the file is not a DICOM instance that can be trusted (`limits.REASONS` lists the codes).
         OSError: the file cannot be opened or read.
     """
-    with open_source(path) as source:
+    with file_source(path) as source:
         return scan(source, str(path) if locator is None else locator, limits)
 
 
@@ -100,7 +92,7 @@ def scan_stream(stream: BinaryIO, *, locator: str = "", limits: Limits = LIMITS)
 
 def scan(source: Source, locator: str, limits: Limits) -> InstanceRecord:
     """The index attributes of the file whose bytes ``source`` holds."""
-    beginning = begin(source)
+    beginning = begin(source, limits)
     if beginning.media_sop_class == MEDIA_DIRECTORY:
         raise refused("media-directory", 0)
     if beginning.deflated:
@@ -112,109 +104,71 @@ def scan(source: Source, locator: str, limits: Limits) -> InstanceRecord:
 def _record(
     source: Source, start: int, beginning: Beginning, size: int, locator: str, limits: Limits
 ) -> InstanceRecord:
-    values: _Values = {}
-    nested: dict[int, _Values] = {}
-    seen: set[int] = set()
-    flags = list(beginning.flags)
-    last, disordered, sequence, pixel_length = -1, False, 0, -1
-    group, group_end = 0, 0
-    for tag, _, offset, length, depth, big in walk(
-        source, start, explicit=beginning.explicit, big=beginning.big, limits=limits
-    ):
-        if depth:
-            if depth == 1 and sequence and tag in _IN_ITEMS and length <= limits.value_size:
-                nested[sequence].setdefault(tag, source.read(offset, length))
-            elif sequence and tag == 0xFFFEE00D:  # only the first item counts
-                sequence = 0
-            continue
-        if tag <= last:
-            disordered = disordered or tag != 0
-        last, sequence = tag, 0
-        if tag in _WANTED:
-            if length <= limits.value_size:
-                values[tag] = source.read(offset, length)
-            elif "oversized-value" not in flags:
-                flags.append("oversized-value")
-        elif tag in WITNESSES:
-            seen.add(tag)
-            if tag in PIXEL_DATA:
-                pixel_length = length
-        elif tag in _SEQUENCES:
-            sequence = tag
-            nested[tag] = {}
-        elif not tag & 0xFFFF:
-            if not tag:
-                flags.append("trailing-zeros")
-            elif length == 4 and tag != 0x7FE00000:  # of that group the pixel data has a length of its own
-                group = tag >> 16
-                group_end = offset + 4 + int.from_bytes(source.read(offset, 4), "big" if big else "little")
-    if disordered:
-        flags.append("elements-out-of-order")
-    if group and group == last >> 16 and group_end > source.size:
-        flags.append("group-length-mismatch")
-    return _assemble(values, nested, seen, pixel_length, flags, beginning, size, locator)
+    found = collect(source, start, explicit=beginning.explicit, big=beginning.big, limits=limits)
+    return _assemble(found, beginning, source.size, size, locator)
 
 
-def _assemble(
-    values: _Values,
-    nested: dict[int, _Values],
-    seen: set[int],
-    pixel_length: int,
-    flags: list[str],
-    beginning: Beginning,
-    size: int,
-    locator: str,
-) -> InstanceRecord:
-    series = _series(values, nested)
-    sop_class = _plain(values.get(_SOP_CLASS))
-    sop_instance = _plain(values.get(_SOP_INSTANCE))
+def _assemble(found: Found, beginning: Beginning, end: int, size: int, locator: str) -> InstanceRecord:
+    values = found.values
+    series = _series(values, found.nested)
+    sop_class = _plain(values.get(SOP_CLASS))
+    sop_instance = _plain(values.get(SOP_INSTANCE))
     require_complete(
         sop_class,
         sop_instance,
         series.study_uid,
         series.series_uid,
-        has_rows=_ROWS in values and _COLUMNS in values,
-        seen=seen,
+        has_rows=ROWS in values and COLUMNS in values,
+        seen=found.seen,
         end=size,
     )
+    flags = beginning.flags
     if (beginning.media_sop_class and beginning.media_sop_class != sop_class) or (
         beginning.media_sop_instance and beginning.media_sop_instance != sop_instance
     ):
-        flags.append("meta-mismatch")
+        flags += ("meta-mismatch",)
+    if found.disordered:
+        flags += ("elements-out-of-order",)
+    if found.group and found.group == found.last >> 16 and found.group_end > end:
+        flags += ("group-length-mismatch",)
+    if found.padded:
+        flags += ("trailing-zeros",)
+    if found.oversized:
+        flags += ("oversized-value",)
     order = "big" if beginning.big else "little"
-    rows, columns = _word(values.get(_ROWS), order), _word(values.get(_COLUMNS), order)
-    frames = _integer(values.get(_FRAMES))
-    if 0 <= pixel_length < UNDEFINED and rows and columns:
-        samples = _word(values.get(_SAMPLES), order) or 1
-        if samples == 3 and b"_42" in values.get(_PHOTOMETRIC, b""):
-            samples = 2 if b"_422" in values[_PHOTOMETRIC] else 1
-        bits = _word(values.get(_ALLOCATED), order) or 8
-        if pixel_length < (rows * columns * samples * bits * (frames or 1) + 7) // 8:
-            flags.append("short-pixel-data")
+    rows, columns = _word(values.get(ROWS), order), _word(values.get(COLUMNS), order)
+    frames = _integer(values.get(FRAMES))
+    if 0 <= found.pixel_length < UNDEFINED and rows and columns:
+        samples = _word(values.get(SAMPLES), order) or 1
+        if samples == 3 and b"_42" in values.get(PHOTOMETRIC, b""):
+            samples = 2 if b"_422" in values[PHOTOMETRIC] else 1
+        bits = _word(values.get(ALLOCATED), order) or 8
+        if found.pixel_length < (rows * columns * samples * bits * (frames or 1) + 7) // 8:
+            flags += ("short-pixel-data",)
     return InstanceRecord(
         locator=locator,
         sop_instance_uid=SOPInstanceUID(sop_instance),
         sop_class_uid=sop_class,
         transfer_syntax=beginning.transfer_syntax,
         size=size,
-        instance_number=_integer(values.get(_INSTANCE_NUMBER)),
+        instance_number=_integer(values.get(INSTANCE_NUMBER)),
         rows=rows,
         columns=columns,
         frames=frames,
-        flags=tuple(flags),
+        flags=flags,
         series=series,
     )
 
 
-def _series(values: _Values, nested: dict[int, _Values]) -> SeriesAttributes:
+def _series(values: Values, nested: dict[int, Values]) -> SeriesAttributes:
     """The series attributes; the instances of a series share one value, made from the same raw bytes."""
-    issuer = nested.get(_ACCESSION_ISSUER, {})
-    procedure = nested.get(_PROCEDURE, {})
-    key = (*map(values.get, _SERIES), *map(issuer.get, _IN_ITEMS), *map(procedure.get, _IN_ITEMS))
+    issuer = nested.get(ACCESSION_ISSUER, {})
+    procedure = nested.get(PROCEDURE, {})
+    key = (*map(values.get, OF_SERIES), *map(issuer.get, IN_ITEMS), *map(procedure.get, IN_ITEMS))
     known = _series_cache.get(key)
     if known is not None:
         return known
-    character_set = _plain(values.get(_CHARACTER_SET))
+    character_set = _plain(values.get(CHARACTER_SET))
     codecs = codecs_of(character_set)
     raw = values.get
     series = SeriesAttributes(
@@ -265,14 +219,14 @@ def _name(raw: bytes | None, codecs: tuple[str, ...]) -> str:
     return _stripped(decode(raw, codecs)).rstrip("=") if raw else ""
 
 
-def _issuer(item: _Values, character_set: str) -> str:
-    codecs = codecs_of(_plain(item.get(_CHARACTER_SET)) or character_set)
+def _issuer(item: Values, character_set: str) -> str:
+    codecs = codecs_of(_plain(item.get(CHARACTER_SET)) or character_set)
     return _text(item.get(0x00400031), codecs) or _text(item.get(0x00400032), codecs)
 
 
-def _code(item: _Values, character_set: str) -> str:
+def _code(item: Values, character_set: str) -> str:
     """``value^scheme`` of a coded entry (PS3.3 8.8): its short, long or URN form."""
-    codecs = codecs_of(_plain(item.get(_CHARACTER_SET)) or character_set)
+    codecs = codecs_of(_plain(item.get(CHARACTER_SET)) or character_set)
     value = next((text for tag in (0x00080100, 0x00080119, 0x00080120) if (text := _text(item.get(tag), codecs))), "")
     return f"{value}^{_text(item.get(0x00080102), codecs)}" if value else ""
 

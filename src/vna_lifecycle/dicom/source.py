@@ -15,8 +15,9 @@ from typing import BinaryIO, Final
 
 from vna_lifecycle.dicom.limits import Limits, refused
 
-FIRST_READ: Final = 64 << 10
-_NEXT_READ: Final = 8 << 10
+_FIRST_READ: Final = 16 << 10  # holds most headers; what is read beyond them costs more than a second read
+_NEXT_READ: Final = 64 << 10
+_FAR_READ: Final = 8 << 10
 _CHUNK: Final = 1 << 20
 _SPOOLED: Final = 8 << 20
 _OPEN_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -28,18 +29,28 @@ class Source:
     ``origin`` is what offsets are counted from in refusals: where an inflated data set began in its file.
     """
 
-    __slots__ = ("_read_at", "base", "buffer", "size")
+    __slots__ = ("_descriptor", "_read_at", "base", "buffer", "size")
 
-    def __init__(self, read_at: Callable[[int, int], bytes], size: int, buffer: bytes = b"") -> None:
+    def __init__(
+        self, read_at: Callable[[int, int], bytes], size: int, buffer: bytes = b"", descriptor: int = -1
+    ) -> None:
         self._read_at = read_at
+        self._descriptor = descriptor
         self.size = size
         self.buffer = buffer
         self.base = 0
 
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
     def window(self, offset: int) -> bytes:
         """Move the buffer so that it starts at ``offset`` and return it; empty only at the end."""
         near = offset <= self.base + len(self.buffer)
-        self.buffer = self._exactly(offset, min(FIRST_READ if near else _NEXT_READ, max(self.size - offset, 0)))
+        self.buffer = self._exactly(offset, min(_NEXT_READ if near else _FAR_READ, max(self.size - offset, 0)))
         self.base = offset
         return self.buffer
 
@@ -92,9 +103,8 @@ def stream_source(stream: BinaryIO) -> Source:
     return Source(read_at, size)
 
 
-@contextmanager
-def open_source(path: Path | str) -> Iterator[Source]:
-    """A regular file, opened so that a pipe or device in its place never blocks.
+def file_source(path: Path | str) -> Source:
+    """A regular file, opened so that a pipe or device in its place never blocks. Use it in a ``with`` statement.
 
     Raises:
         DicomRefused: it is a folder (``directory``) or no regular file (``special-file``).
@@ -108,18 +118,19 @@ def open_source(path: Path | str) -> Iterator[Source]:
         if exc.errno == errno.ENXIO:  # a socket
             raise refused("special-file", 0) from None
         raise
+
+    def read_at(offset: int, length: int) -> bytes:
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.read(descriptor, length)
+
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refused("directory" if stat.S_ISDIR(status.st_mode) else "special-file", 0)
-
-        def read_at(offset: int, length: int) -> bytes:
-            os.lseek(descriptor, offset, os.SEEK_SET)
-            return os.read(descriptor, length)
-
-        yield Source(read_at, status.st_size, os.read(descriptor, min(FIRST_READ, status.st_size)))
-    finally:
+        return Source(read_at, status.st_size, os.read(descriptor, _FIRST_READ), descriptor)
+    except BaseException:
         os.close(descriptor)
+        raise
 
 
 @contextmanager
