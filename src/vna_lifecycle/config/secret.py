@@ -24,7 +24,7 @@ def resolve_secret(reference: str, base: Path) -> str:
     if kind == "file" and name:
         path = base / name
         try:
-            secret = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+            secret = path.read_bytes().decode().removesuffix("\n").removesuffix("\r")
         except (OSError, ValueError) as exc:  # ValueError: no UTF-8, or a NUL in the path
             reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
             raise ConfigurationError(f"the secret file {path} cannot be read: {reason}") from None

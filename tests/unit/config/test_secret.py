@@ -13,9 +13,9 @@ def test_a_secret_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
 def test_a_secret_is_read_from_a_file_without_its_last_line_break(tmp_path: Path, ending: str) -> None:
-    (tmp_path / "token").write_bytes(f"geheim \n1{ending}".encode())
-    assert resolve_secret("file:token", tmp_path) == "geheim \n1"
-    assert resolve_secret(f"file:{tmp_path / 'token'}", Path("/elsewhere")) == "geheim \n1"
+    (tmp_path / "token").write_bytes(f" geheim\r\n1 {ending}".encode())
+    assert resolve_secret("file:token", tmp_path) == " geheim\r\n1 "
+    assert resolve_secret(f"file:{tmp_path / 'token'}", Path("/elsewhere")) == " geheim\r\n1 "
 
 
 def test_nothing_behind_a_reference_is_an_error_that_says_where(
