@@ -10,14 +10,14 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from vna_lifecycle.catalog import canonical
-from vna_lifecycle.catalog.loading import statement
+from vna_lifecycle.catalog.interning import statement
 from vna_lifecycle.catalog.schema import choice, member, migration, progress, wave
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState, fold
 
 Value: TypeAlias = int | str
 
 _CHUNK: Final = 10_000
-_MEMBERS: Final = statement(member, ["label", "study_uid"])
+_MEMBERS: Final = statement(member)
 _SUMS: Final = (func.count(), func.sum(migration.c.instances), func.sum(migration.c.size))
 _REWRITTEN: Final = [column.name for column in migration.columns if column.name not in ("label", "study_uid")]
 _WRITE: Final = (

@@ -83,12 +83,8 @@ def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
     """Whether the event was about one study, which then has moved on."""
     match event:
         case on_record.StudyFetched():
-            found: dict[str, Value] = {
-                "instances": event.instances,
-                "size": event.size,
-                "manifest_ref": event.manifest_ref,
-            }
-            studies.move(event.study, event.kind, attempt=event.attempt, **found, **_NO_FAILURE)
+            found = _copied(event, "attempt", "instances", "size", "manifest_ref")
+            studies.move(event.study, event.kind, **found, **_NO_FAILURE)
         case on_record.TargetSurveyed():
             studies.note(event.study, present_ref=event.present_ref)
         case on_record.StoreIntended():
@@ -96,9 +92,7 @@ def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
         case on_record.StudyStored():
             studies.move(event.study, event.kind, attempt=event.attempt)
         case on_record.StudyTransferred():
-            proved: dict[str, Value] = {
-                name: getattr(event, name) for name in ("attempt", "instances", "size", "rung", "read_back_ref")
-            }
+            proved = _copied(event, "attempt", "instances", "size", "rung", "read_back_ref")
             cleared = dict.fromkeys(_COUNTS, 0) | {"matched": event.instances}
             studies.move(event.study, event.kind, **proved, **cleared, **_NO_FAILURE)
         case on_record.StudyIncomplete():
@@ -162,7 +156,7 @@ def _apply_to_program(connection: Connection, recorded: on_record.RecordedEvent)
                 row = {"number": event.inventory, "archive": event.archive, "complete": False}
                 connection.execute(insert(recorded_inventory).values(**row))
         case on_record.InventoryCompleted() as event:
-            totals = {name: getattr(event, name) for name in ("parts", "studies", "instances", "refused", "size")}
+            totals = _copied(event, "parts", "studies", "instances", "refused", "size")
             ended = recorded_inventory.c.number == event.inventory
             connection.execute(update(recorded_inventory).where(ended).values(complete=True, **totals))
         case _:

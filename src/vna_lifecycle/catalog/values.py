@@ -169,7 +169,7 @@ class StudyWork:
 class WaveStatus:
     """How a wave stands.
 
-    ``instances`` and ``size`` (bytes) are of all of its studies, as planned or, once fetched, as found. ``imported``
+    ``instances`` and ``size`` (bytes) are of all of its studies, as planned. ``imported``
     studies are transferred: copied, read back and reconciled in full, which says nothing about readiness. ``states``
     counts studies by state, in the order of `MigrationState`. ``outcome`` is how the last run of work on the wave
     ended, or ``""``.
