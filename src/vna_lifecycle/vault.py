@@ -161,6 +161,13 @@ class Vault:
             EvidenceErased: its scope was erased.
             VaultCorrupt: what is stored is not what was put.
         """
+        try:
+            return self._opened(address)
+        except (VaultCorrupt, EvidenceErased) as exc:
+            exc.digest = address
+            raise
+
+    def _opened(self, address: str) -> bytes:
         with self._objects.connect() as connection:
             row = connection.exec_driver_sql(
                 "SELECT scope, sealed FROM objects WHERE address = ?", (address,)
@@ -169,18 +176,15 @@ class Vault:
             raise StateError("there is no evidence under this address", hint="check the vault's file")
         scope, sealed = row
         if type(sealed) is not bytes or hashlib.sha256(sealed).hexdigest() != address:
-            raise VaultCorrupt("stored evidence does not have its digest", digest=address)
-        try:
-            with self._keys.connect() as connection:
-                keys = self._unwrapped(connection, [scope])
-        except EvidenceErased as exc:
-            raise EvidenceErased(str(exc), digest=address) from None
+            raise VaultCorrupt("stored evidence does not have its digest")
+        with self._keys.connect() as connection:
+            keys = self._unwrapped(connection, [scope])
         if scope not in keys:
-            raise VaultCorrupt("the key of stored evidence is missing", digest=address)
+            raise VaultCorrupt("the key of stored evidence is missing")
         try:
             return AESSIV(keys[scope].data_key).decrypt(sealed, [b"object", scope.encode()])
         except InvalidTag:
-            raise VaultCorrupt("stored evidence cannot be decrypted with its scope's key", digest=address) from None
+            raise VaultCorrupt("stored evidence cannot be decrypted with its scope's key") from None
 
     def label(self, value: str) -> str:
         """What the ledger and messages call ``value`` (a Study Instance UID, say): 16 characters, always the same.
