@@ -1,12 +1,13 @@
 """The catalog: instances recorded per second, and planning a large archive.
 
-Loading goes through ``record_part`` with real records. For planning, the rows of what was found are generated in SQL, in the
-shape that loading leaves behind: loading ten million instances takes minutes and is measured on its own. Every planning run
-is a process of its own, so that its peak memory is its own.
+Loading goes through ``record_part`` with real records. For planning, the rows of what was found are generated in SQL,
+in the shape that loading leaves behind: loading ten million instances takes minutes and is measured on its own. Every
+planning run is a process of its own, so that its peak memory is its own.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import multiprocessing
 import resource
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from vna_lifecycle.catalog import Catalog
@@ -24,8 +26,6 @@ from vna_lifecycle.model.inventory import Availability, InstanceRecord, SeriesAt
 from vna_lifecycle.model.wave import DateRange, Exclusion, Order, StudyFilter, WavePolicy
 from vna_lifecycle.ports import Part
 
-import datetime as dt  # isort: skip
-
 PART = 5_000
 PARTS = 24
 IN_SERIES = 10
@@ -33,29 +33,39 @@ IN_SERIES = 10
 _ROWS = """
 CREATE TEMP TABLE n(i INTEGER PRIMARY KEY);
 INSERT INTO n WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < {studies}) SELECT i FROM r;
+CREATE TEMP TABLE s(k INTEGER PRIMARY KEY);
+INSERT INTO s SELECT i - 1 FROM n WHERE i <= 5;
 INSERT INTO inventory VALUES (1, 'old', 1, {studies} / 500, {studies}, {studies} * 10, 0, 0);
 INSERT INTO part SELECT i, 1, 'part-' || i, 5000, 0, 0, 0, '' FROM n WHERE i <= {studies} / 500;
 INSERT INTO study
   SELECT i, '1.2.826.0.1.3680043.10.511.3.' || i, printf('%010x', (i * 829348951) % 1099511627689) FROM n;
-INSERT INTO patient SELECT i, CASE i % 5 WHEN 0 THEN '' ELSE 'HOSP-' || (i % 5) END, printf('%08d', i * 7)
+INSERT INTO patient
+  SELECT i, CASE i % 5 WHEN 0 THEN '' ELSE 'HOSP-' || (i % 5) END, printf('%08d', i * 7)
   FROM n WHERE i <= {studies} / 3 + 1;
 INSERT INTO header
-  SELECT i, CAST(printf('h%019d', i) AS BLOB), i, 1 + (i * 7919) % ({studies} / 3), 'Family' || (i * 7919) % 90000 || '^Given',
-    '19600102', 'F', 'S' || i, '', '', 'A' || (i * 31), 'HOSP', 'Description number ' || i % 400, 'CODE' || i % 300 || '^L',
-    CASE WHEN i % 50 = 0 THEN NULL ELSE printf('%04d%02d%02d', 2003 + (i * 7) % 22, 1 + (i * 5) % 12, 1 + (i * 11) % 28) END,
+  SELECT
+    i, CAST(printf('h%019d', i) AS BLOB), i, 1 + (i * 7919) % ({studies} / 3),
+    'Family' || (i * 7919) % 90000 || '^Given', '19600102', 'F', 'S' || i, '', '', 'A' || (i * 31), 'HOSP',
+    'Description number ' || i % 400, 'CODE' || i % 300 || '^L',
+    CASE WHEN i % 50 > 0
+      THEN printf('%04d%02d%02d', 2003 + (i * 7) % 22, 1 + (i * 5) % 12, 1 + (i * 11) % 28) END,
     printf('%02d%02d00.000000', (i * 3) % 24, (i * 13) % 60), 'description number ' || i % 400
   FROM n;
 INSERT INTO variant
-  SELECT i * 2 + s, CAST(printf('v%019d', i * 2 + s) AS BLOB), i, i, '1.2.826.0.1.3680043.10.511.4.' || i || '.' || s, s,
-    CASE WHEN s = 1 AND i % 9 = 0 THEN 'SR' ELSE substr('CTMRCRUSDXCTMGCT', 1 + 2 * (i % 8), 2) END, 'series ' || i % 70,
-    substr('HEADCHESTKNEE', 1 + 4 * (i % 3), 4), '', 'ISO_IR 100'
-  FROM n, (SELECT 0 AS s UNION ALL SELECT 1);
-INSERT INTO shape SELECT i, CAST('s' || i AS BLOB), '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1', 512, 512, NULL, 1, '[]'
+  SELECT
+    i * 2 + k, CAST(printf('v%019d', i * 2 + k) AS BLOB), i, i, '1.2.826.0.1.3680043.10.511.4.' || i || '.' || k, k,
+    CASE WHEN k = 1 AND i % 9 = 0 THEN 'SR' ELSE substr('CTMRCRUSDXCTMGCT', 1 + 2 * (i % 8), 2) END,
+    'series ' || i % 70, substr('HEADCHESTKNEE', 1 + 4 * (i % 3), 4), '', 'ISO_IR 100'
+  FROM n, s WHERE k < 2;
+INSERT INTO shape
+  SELECT i, CAST('s' || i AS BLOB), '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1', 512, 512, NULL, 1, '[]'
   FROM n WHERE i <= 100;
 INSERT INTO instance
-  SELECT 1 + (v.study - 1) / 500, v.id, k, 1 + v.id % 100, 'archive/' || v.study % 1000 || '/' || v.id || '/' || k || '.dcm',
+  SELECT
+    1 + (v.study - 1) / 500, v.id, k, 1 + v.id % 100,
+    'archive/' || v.study % 1000 || '/' || v.id || '/' || k || '.dcm',
     '1.2.826.0.1.3680043.10.511.5.' || v.id || '.' || k, 526000 + v.id % 1000, k
-  FROM variant v, (SELECT 0 AS k UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4);
+  FROM variant v, s;
 INSERT INTO holding SELECT 1, 1 + (study - 1) / 500, id, 5, 0, 5 * (526000 + id % 1000), 0, 1, id FROM variant;
 """
 
@@ -141,7 +151,7 @@ def generate(path: Path, studies: int) -> None:
     connection.close()
 
 
-def plan(path: Path, out: multiprocessing.Queue[tuple[float, float, float, float]]) -> None:
+def plan(path: Path) -> tuple[float, float, float, float]:
     """Seconds to refresh, to plan and to read all members, and the process's peak resident memory in MiB."""
     catalog = Catalog.open(path, label=label)
     begun = time.perf_counter()
@@ -154,18 +164,14 @@ def plan(path: Path, out: multiprocessing.Queue[tuple[float, float, float, float
     assert read == sum(wave.studies for wave in drawn.waves)
     catalog.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    out.put((refreshed - begun, planned - refreshed, ended - planned, peak))
+    return refreshed - begun, planned - refreshed, ended - planned, peak
 
 
 def planning(folder: Path, studies: int) -> tuple[float, float, float, float]:
     path = folder / f"plan-{studies}.db"
     generate(path, studies)
-    context = multiprocessing.get_context("spawn")
-    out: multiprocessing.Queue[tuple[float, float, float, float]] = context.Queue()
-    process = context.Process(target=plan, args=(path, out))
-    process.start()
-    result = out.get()
-    process.join()
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        result = pool.submit(plan, path).result()
     for leftover in folder.glob(f"{path.name}*"):
         leftover.unlink()
     return result
