@@ -103,6 +103,27 @@ def test_an_installed_plugin_is_listed_without_loading_its_adapter(installed: Pa
     assert {"vna-lifecycle", "vna-lifecycle-acme"} <= set(dict(found["versions"]))  # type: ignore[call-overload]  # JSON
 
 
+def test_the_command_line_lists_it_with_its_settings(installed: Path) -> None:
+    found = run_with(installed, "-m", "vna_lifecycle", "plugins", "--json")
+    text = json.dumps(found)
+    for word in ("vna-lifecycle-acme", "acme-overlays", "max_object_bytes", "keeps a wave from being ready"):
+        assert word in text
+
+
+def test_it_passes_the_suite_that_every_archive_passes(installed: Path, tmp_path: Path) -> None:
+    tests = shutil.copytree(EXAMPLE / "tests", tmp_path / "tests")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests), str(tests)],
+        capture_output=True,
+        text=True,
+        cwd=tests,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert " passed" in run.stdout
+
+
 def test_an_archive_from_outside_is_configured_inventoried_and_fetched_byte_for_byte(
     installed: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from vna_lifecycle.adapters.query import matches, summarize
 from vna_lifecycle.dicom.scan import scan_stream
@@ -58,11 +59,11 @@ class AcmeSource:
         for record in wanted:
             if self._site.cancelled.is_set():
                 return
-            name, _, number = record.locator.rpartition("#")
             path = spool.new_file(record.size)
             try:
+                name, number = _place_of(record.locator)
                 with zipfile.ZipFile(self._root / name) as archive:
-                    member = archive.infolist()[int(number)]
+                    member = archive.infolist()[number]
                     with archive.open(member) as packed, path.open("wb") as unpacked:
                         shutil.copyfileobj(packed, unpacked)
             except (*UNREADABLE, IndexError) as exc:
@@ -100,3 +101,11 @@ class AcmeSource:
             return Refused(locator=locator, code=exc.code, reason=str(exc), offset=exc.offset, size=size)
         except UNREADABLE as exc:
             return Refused(locator=locator, code="unreadable-member", reason=type(exc).__name__, size=size)
+
+
+def _place_of(locator: str) -> tuple[str, int]:
+    """A file's name and a member's number, from exactly what an inventory gave out: no other spelling, no path."""
+    name, _, number = locator.rpartition("#")
+    if f"{Path(name).name}#{int(number)}" != locator or int(number) < 0:
+        raise ValueError("this is no locator of this archive")
+    return name, int(number)
