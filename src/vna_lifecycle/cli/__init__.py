@@ -1,1 +1,20 @@
-"""cli."""
+"""The command line ``vna-lifecycle``: one file for each group of verbs, loaded only when one of them is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: What stands after ``vna-lifecycle``; None takes it from the process.
+
+    Returns:
+        The exit code: see ``docs/reference/command-line.md``.
+    """
+    from vna_lifecycle.cli.app import run
+
+    return run(list(sys.argv[1:] if argv is None else argv))

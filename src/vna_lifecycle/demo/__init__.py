@@ -1,1 +1,5 @@
-"""demo."""
+"""The demo: a legacy archive of real files moves into a verified store, step by step, with a word on each."""
+
+from vna_lifecycle.demo.story import Audience, Demo
+
+__all__ = ["Audience", "Demo"]

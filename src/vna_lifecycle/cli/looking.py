@@ -1,0 +1,148 @@
+"""Verbs that only look: status, findings, compare."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
+
+from attrs import asdict
+from cyclopts import Parameter
+
+from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
+from vna_lifecycle.cli.output import counted, print_json, safe, say
+from vna_lifecycle.cli.progress import telling
+from vna_lifecycle.cli.session import opened
+from vna_lifecycle.errors import EvidenceErased, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vna_lifecycle.engine.compare import ArchiveComparison
+    from vna_lifecycle.program import Program
+
+SUBJECTS_SHOWN = 8
+
+
+def status(*, program: ProgramFolder = HERE, show: Show = PLAIN) -> int:
+    """Where the program stands: imported and ready, side by side.
+
+    *Imported* studies were copied, read back and found equal. *Ready* is what may be used for care: only acceptance
+    makes a wave ready.
+    """
+    with opened(program) as opening:
+        now = opening.status()
+    if show.json:
+        print_json(now.to_dict())
+    else:
+        from vna_lifecycle.cli.status_table import print_status
+
+        print_status(now)
+    return 0
+
+
+def findings(
+    wave: Annotated[str, Parameter(help="Its name; default: all, and what was refused at the sources.")] = "",
+    /,
+    *,
+    program: ProgramFolder = HERE,
+    show: Show = PLAIN,
+) -> int:
+    """What was found, with the objects it is about and what to do."""
+    with opened(program) as opening:
+        if wave and wave not in opening.waves():
+            raise StateError(f"there is no wave {wave!r}", hint=f"Planned are: {', '.join(opening.waves()) or 'none'}")
+        found = [_finding(opening, line) for line in opening.findings(wave or None)]
+        refused = [] if wave else list(_refused(opening))
+    if show.json:
+        print_json({"findings": found, "refused": refused})
+        return 0
+    for item in found:
+        say("\n".join(finding_lines(item)))
+    if refused:
+        say(f"refused at the sources, where they stay: {counted(len(refused), 'file')}")
+        for item in refused:
+            where = f"{item['archive']}:{item['locator']}"
+            say(safe(f"  {where}  {item['code']}: {item['reason']} (at byte {item['offset']})"))
+    if not found and not refused:
+        say("Nothing was found.")
+    return 0
+
+
+def _finding(program: Program, line: Any) -> dict[str, Any]:
+    """A finding with its evidence: what the ledger says, and what the vault holds of it."""
+    told = asdict(line)
+    try:
+        evidence = json.loads(program.vault.get(line.evidence_ref))
+    except EvidenceErased:
+        evidence = {"message": "the evidence was erased on purpose", "remedy": "", "subjects": [], "details": []}
+    study = evidence.get("study") or {}
+    return {
+        **told,
+        "message": evidence["message"],
+        "remedy": evidence["remedy"],
+        "study_uid": study.get("study_uid", ""),
+        "objects": evidence["subjects"],
+        "details": evidence["details"],
+    }
+
+
+def _refused(program: Program) -> Iterator[dict[str, Any]]:
+    for archive in program.config.migration.sources:
+        inventory = program.catalog.latest_inventory(archive)
+        if inventory is not None:
+            for item in program.catalog.refused(inventory):
+                yield {"archive": archive, **asdict(item)}
+
+
+def finding_lines(item: dict[str, Any]) -> list[str]:
+    """A finding for people."""
+    place = ", ".join(f"{word} {item[word]}" for word in ("wave", "study") if item[word])
+    lines = [f"{item['severity']}: {item['kind']} ({place})", f"  {item['message']}"]
+    lines += _shortened([f"    {uid}" for uid in item["objects"]])
+    if item["remedy"]:
+        lines.append(f"  what to do: {item['remedy']}")
+    return [safe(line) for line in lines]
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    left = len(lines) - SUBJECTS_SHOWN
+    return [*lines[:SUBJECTS_SHOWN], f"    and {left} more: --json has all"] if left > 0 else list(lines)
+
+
+def compare(
+    a: Annotated[str, Parameter(help="A folder, or a URL such as files:/export.")],
+    b: Annotated[str, Parameter(help="The same, of the other archive.")],
+    /,
+    *,
+    show: Show = PLAIN,
+) -> int:
+    """Compare two archives, instance by instance, without a program. Neither is changed.
+
+    Exit code 1 if they differ, or if something in one of them could not be read.
+    """
+    from vna_lifecycle.cli.interrupts import stoppable
+    from vna_lifecycle.program import compare as compare_archives
+
+    cancelled = threading.Event()
+    with stoppable(cancelled.set):
+        with telling() as tell:
+            result = compare_archives(a, b, cancelled=cancelled, progress=tell)
+        if show.json:
+            print_json(result.to_dict() | {"same": result.same})
+        else:
+            say("\n".join(comparison_lines(result)))
+    return int(not result.same)
+
+
+def comparison_lines(result: ArchiveComparison) -> list[str]:
+    """The comparison for people."""
+    lines = [str(result)]
+    lines += [f"  only in the first: {uid}" for uid in result.missing]
+    lines += [f"  only in the second: {uid}" for uid in result.extra]
+    for item in result.differ:
+        what = ", ".join(item.attributes) or item.note
+        pixels = "same pixels" if item.pixels else "pixels differ, or could not be compared"
+        lines.append(f"  differs: {item.sop_instance_uid} ({pixels}; {what})")
+    lines += [f"  refused: {item.archive}:{item.path}: {item.reason}" for item in result.refused]
+    return [safe(line) for line in lines]

@@ -1,0 +1,95 @@
+"""Writing results to standard output, for people or as JSON. What comes from archives cannot steer the terminal."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vna_lifecycle.errors import StorageError
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+def print_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
+    """One JSON object. Paths are text; anything but ASCII is escaped, so that no terminal or encoding matters."""
+    sys.stdout.write(json.dumps(value, indent=indent, default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def say(text: str = "") -> None:
+    """A line of plain text."""
+    sys.stdout.write(text + "\n")
+
+
+def show(*renderables: RenderableType) -> None:
+    """Tables and coloured text; plain text of 80 columns where standard output is no terminal."""
+    console().print(*renderables, sep="\n")
+
+
+def console() -> Console:
+    """Standard output as it is now."""
+    return _console(sys.stdout.isatty(), id(sys.stdout))
+
+
+@functools.lru_cache(maxsize=1)
+def _console(terminal: bool, stream: int) -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def safe(text: str) -> str:
+    """Text from an archive with everything that is not printable escaped: it may be hostile."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def bytes_text(size: int) -> str:
+    """A number of bytes for people, in powers of 1000."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 study``, ``2 studies``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write an output file that a person asked for.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as exc:
+        raise StorageError(f"the file cannot be written ({exc.strerror})", path=path) from exc
+
+
+def read_file(path: Path) -> str:
+    """Read an input file that a person named.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
+        raise StorageError(f"the file cannot be read ({reason})", path=path) from exc

@@ -1,0 +1,116 @@
+"""How the demo ended: facts from the program, and plain sentences from the facts."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from vna_lifecycle.engine.decide import HeldContent
+from vna_lifecycle.engine.status import Status
+from vna_lifecycle.program import Program
+
+REFUSALS: Final[Mapping[str, str]] = {
+    "not-dicom": "no DICOM at all (text, a compressed file)",
+    "truncated": "cut off: the file says that it goes on",
+    "media-directory": "a DICOMDIR: it lists images and is none",
+    "incomplete-object": "without the UIDs that an image needs to be known by",
+}
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What the ending is told from. ``refused`` counts files by the code of their refusal."""
+
+    status: Status
+    held: tuple[HeldContent, ...]
+    refused: Mapping[str, int]
+
+    @property
+    def studies(self) -> int:
+        """Studies in waves."""
+        return sum(wave.studies for wave in self.status.waves)
+
+    @property
+    def imported(self) -> int:
+        """Studies transferred."""
+        return sum(wave.imported for wave in self.status.waves)
+
+    @property
+    def held_studies(self) -> int:
+        """Studies in which a content waits for a decision."""
+        return len({item.study for item in self.held})
+
+    @property
+    def unexplained(self) -> int:
+        """Studies that are not transferred although nothing is held of them: in the demo, a defect."""
+        return self.studies - self.imported - self.held_studies
+
+
+def gather(program: Program) -> Facts:
+    """Ask the program."""
+    inventory = program.catalog.latest_inventory("old")
+    refused = program.catalog.refused(inventory) if inventory is not None else ()
+    return Facts(status=program.status(), held=tuple(program.held()), refused=Counter(item.code for item in refused))
+
+
+def sentences(facts: Facts) -> list[str]:
+    """What was transferred, held back, refused and excluded, and why."""
+    told = []
+    told.append(
+        f"{facts.imported} of {facts.studies} studies were transferred: each of their instances was read back from the "
+        "new archive and has the same bytes as in the old one."
+    )
+    if facts.held:
+        uids = {item.sop_instance_uid for item in facts.held}
+        kinds = Counter(item.conflict for item in {item.sop_instance_uid: item for item in facts.held}.values())
+        classes = ", ".join(f"{count} differ in {kind}" for kind, count in sorted(kinds.items()))
+        told.append(
+            f"{facts.held_studies} studies are incomplete: the old archive has {len(facts.held)} different contents "
+            f"under {len(uids)} SOP Instance UIDs ({classes}). Two images cannot have one name, and no program can "
+            "know which is the true one: these were held back, and the other images of the same studies were moved. "
+            "A person decides."
+        )
+    if facts.unexplained > 0:
+        told.append(f"{facts.unexplained} studies are not transferred for another reason: see the findings.")
+    if facts.refused:
+        reasons = "; ".join(f"{count} {REFUSALS.get(code, code)}" for code, count in sorted(facts.refused.items()))
+        told.append(
+            f"{sum(facts.refused.values())} files were refused, and stay in the old archive: {reasons}. Cutover waits "
+            "until somebody has looked at them."
+        )
+    told += [f"{studies} study was excluded: {reason}." for reason, studies in facts.status.excluded]
+    told.append("No wave is ready: to be imported is not to be accepted for care, so cutover is not allowed.")
+    return told
+
+
+def next_commands(folder: Path, facts: Facts) -> list[tuple[str, str]]:
+    """Commands to try, each with what it does."""
+    here = f"--program {shlex.quote(str(folder))}"
+    commands = [
+        (f"vna-lifecycle findings {here}", "everything that was found, object by object, and what to do"),
+        (f"vna-lifecycle remediate {here}", "the contents that wait for a decision"),
+    ]
+    if facts.held:
+        item = facts.held[0]
+        choice = f"{item.sop_instance_uid}={item.content[:12]}"
+        commands += [
+            (
+                f"vna-lifecycle remediate {item.wave} --choose {choice} --by you --reason 'the original' {here}",
+                "decide for the first of them; the decision is put on record",
+            ),
+            (f"vna-lifecycle transfer {item.wave} {here}", "and move what you decided for"),
+        ]
+    commands += [
+        (f"vna-lifecycle ledger show --from 0 {here}", "the record, event by event; no patient data is in it"),
+        (
+            f"vna-lifecycle compare {shlex.quote(str(folder / 'old'))} {shlex.quote(str(folder / 'new'))}",
+            "an independent comparison of the two archives",
+        ),
+        ("vna-lifecycle --help", "all commands"),
+    ]
+    return commands
