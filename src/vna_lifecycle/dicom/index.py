@@ -10,6 +10,7 @@ from attrs import define, field
 from vna_lifecycle.dicom.completeness import WITNESSES
 from vna_lifecycle.dicom.elements import ITEM_END, PIXEL_DATA, Element, walk
 from vna_lifecycle.dicom.limits import Limits, refused
+from vna_lifecycle.dicom.part10 import Beginning
 from vna_lifecycle.dicom.runs import leap
 from vna_lifecycle.dicom.source import Source
 
@@ -65,15 +66,16 @@ _VALUES_AND_SEQUENCES: Final = _VALUES | _SEQUENCES
 _SINGLES: Final = 64
 
 
-def collect(source: Source, start: int, *, explicit: bool, big: bool, limits: Limits) -> Found:
+def collect(source: Source, start: int, beginning: Beginning, limits: Limits) -> Found:
     """Walk the whole data set, checking every length, and keep what is needed.
 
     Raises:
         DicomRefused: as `elements.walk`.
     """
     found = Found()
-    if big or not explicit:
-        _note(walk(source, start, explicit=explicit, big=big, limits=limits), source, found, limits)
+    if beginning.big or not beginning.explicit:
+        elements = walk(source, start, explicit=beginning.explicit, big=beginning.big, limits=limits)
+        _note(elements, source, found, limits)
         return found
     values = found.values
     pos, size, left, singles = start, source.size, limits.elements, _SINGLES
