@@ -34,7 +34,7 @@ def _refuse_float(text: str) -> typing.NoReturn:
     raise ValueError("a number that is not an integer")
 
 
-_decode = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).decode
+_decode = json.JSONDecoder(parse_float=_refuse_float, parse_constant=_refuse_float).raw_decode
 
 
 def canonical(value: Json) -> bytes:
@@ -52,8 +52,9 @@ def parse(body: bytes) -> Data:
     Raises:
         ValueError: these bytes are not an envelope.
     """
-    envelope = _decode(body.decode())
-    if type(envelope) is not dict or envelope.keys() != ENVELOPE:
+    text = body.decode()
+    envelope, end = _decode(text)
+    if end != len(text) or type(envelope) is not dict or envelope.keys() != ENVELOPE:
         raise ValueError("not an envelope")
     return envelope
 
@@ -122,18 +123,20 @@ def recorded(envelope: Data, leaf: str) -> RecordedEvent:
         SchemaTooNew: as `event_of`.
         ValueError: the envelope's own fields are of the wrong type, or as `event_of`.
     """
-    match envelope:
-        case {
-            "sequence": int(sequence),
-            "time": str(time),
-            "actor": str(actor),
-            "key": str(key),
-            "kind": str(kind),
-            "version": int(version),
-            "data": dict(data),
-        }:
-            event = event_of(kind, version, data)
-            return RecordedEvent(sequence=sequence, time=time, actor=actor, key=key, event=event, leaf=leaf)
+    kind, version, data = envelope["kind"], envelope["version"], envelope["data"]
+    sequence, time = envelope["sequence"], envelope["time"]
+    actor, key = envelope["actor"], envelope["key"]
+    if (
+        type(kind) is str
+        and type(version) is int
+        and type(data) is dict
+        and type(sequence) is int
+        and type(time) is str
+        and type(actor) is str
+        and type(key) is str
+    ):
+        event = event_of(kind, version, data)
+        return RecordedEvent(sequence=sequence, time=time, actor=actor, key=key, event=event, leaf=leaf)
     raise ValueError("an envelope with a field of the wrong type")
 
 

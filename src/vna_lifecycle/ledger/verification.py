@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 from vna_lifecycle.errors import IntegrityError, LedgerCorrupt, SchemaTooNew
 from vna_lifecycle.ledger import merkle
 from vna_lifecycle.ledger.checkpoint import Checkpoint, verify_checkpoint
-from vna_lifecycle.ledger.codec import canonical, parse, recorded
+from vna_lifecycle.ledger.codec import Data, canonical, parse, recorded
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows, read_subtree
-from vna_lifecycle.model.event import RecordedEvent
+from vna_lifecycle.model.event import Event
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 
 _PLANNING: Final = frozenset({"wave-planned", "studies-excluded", "plan-dropped"})
@@ -127,9 +127,9 @@ def verify_rows(
             break
         if done >= own[1].size:
             return found(done, f"there are events after the end that {own[0]} tells")
-        reason = _examine(row, done, origin, edge)
-        if not reason and deep:
-            reason = _examine_deeply(row, replay)
+        envelope, reason = _examine(row, done, origin, edge)
+        if envelope is not None and deep:
+            reason = _examine_deeply(row, envelope, replay)
         if reason:
             return found(done, f"event {done}: {reason}")
         done += 1
@@ -138,34 +138,34 @@ def verify_rows(
     return found(None, "")
 
 
-def _examine(row: EventRow, sequence: int, origin: str, edge: list[bytes]) -> str:
-    """What is wrong with this row, or nothing; then ``edge`` has grown by its leaf."""
-    if row.sequence != sequence:
-        return "missing"
-    if type(row.body) is not bytes or type(row.tree) is not bytes or type(row.key) is not str:
-        return "a column is not of its type"
-    leaf = merkle.leaf_hash(row.body)
-    if row.tree[:32] != leaf:
-        return "the stored bytes and their hash differ"
+def _examine(row: EventRow, sequence: int, origin: str, edge: list[bytes]) -> tuple[Data | None, str]:
+    """The row's envelope, and then ``edge`` has grown by its leaf; or what is wrong with the row."""
+    number, key, body, tree = row
+    if number != sequence:
+        return None, "missing"
+    if type(body) is not bytes or type(tree) is not bytes or type(key) is not str:
+        return None, "a column is not of its type"
+    leaf = merkle.leaf_hash(body)
+    if not tree.startswith(leaf):
+        return None, "the stored bytes and their hash differ"
     try:
-        envelope = parse(row.body)
+        envelope = parse(body)
     except ValueError:
-        return "the stored bytes are not an envelope"
-    if envelope["sequence"] != sequence or envelope["key"] != row.key or envelope["origin"] != origin:
-        return "the columns and the envelope differ"
-    grown = list(edge)
-    if b"".join(merkle.append(grown, sequence, leaf)) != row.tree:
-        return "the stored tree does not follow from the events up to here"
+        return None, "the stored bytes are not an envelope"
+    if envelope["sequence"] != sequence or envelope["key"] != key or envelope["origin"] != origin:
+        return None, "the columns and the envelope differ"
+    grown = edge.copy()
+    if b"".join(merkle.append(grown, sequence, leaf)) != tree:
+        return None, "the stored tree does not follow from the events up to here"
     edge[:] = grown
-    return ""
+    return envelope, ""
 
 
-def _examine_deeply(row: EventRow, replay: _Replay) -> str:
-    envelope = parse(row.body)
+def _examine_deeply(row: EventRow, envelope: Data, replay: _Replay) -> str:
     try:
         if canonical(envelope) != row.body:
             return "the stored bytes are not canonical"
-        return replay.step(recorded(envelope, row.tree[:32].hex()))
+        return replay.step(recorded(envelope, "").event)
     except SchemaTooNew as exc:
         return str(exc)
     except ValueError:  # its text may hold what the event holds
@@ -179,14 +179,14 @@ class _Replay:
         self._states: dict[str, tuple[frozenset[MigrationState], int]] = {}
         self._plans = 0
 
-    def step(self, event: RecordedEvent) -> str:
+    def step(self, event: Event) -> str:
         """What cannot be in this event, given those before it; or nothing."""
-        kind = event.event.kind
+        kind = event.kind
         if kind in _PLANNING:
             self._plans += 1
         if kind not in _PER_STUDY:
             return ""
-        study: str = getattr(event.event, "study", "")
+        study: str = getattr(event, "study", "")
         before, plans = self._states.get(study, (_PLANNED, self._plans))
         if plans != self._plans:
             before = _after_plans(before)
