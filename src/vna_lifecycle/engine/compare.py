@@ -139,18 +139,21 @@ def compare_archives(
     catalog.refresh_studies(SIDES)
     comparing = _Comparing(a, b, spool, refused)
     begun = seconds()
-    total = catalog.count_all_studies()
-    for done, study in enumerate(catalog.studies(), 1):
+    total = sum(catalog.inventory_totals(number).instances for number in (1, 2))
+    done = 0
+    for study in catalog.studies():
         if cancelled.is_set():
             break
-        comparing.study(study.ref, list(catalog.candidates(study.study_uid)))
+        listed = list(catalog.candidates(study.study_uid))
+        comparing.study(study.ref, listed)
+        done += len(listed)
         tell(
             Progress(
                 activity="compare",
                 subject="both",
                 done=done,
                 total=total,
-                unit="studies",
+                unit="instances",
                 size=comparing.size,
                 seconds=seconds() - begun,
             )

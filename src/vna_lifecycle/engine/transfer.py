@@ -7,7 +7,6 @@ end is fetched again, and storing it again is harmless, since no target is ever 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
@@ -18,56 +17,20 @@ from attrs import define, field, frozen
 from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine import tasks
 from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.engine.outcomes import (
-    Attempt,
-    StoreSummary,
-    failed,
-    fetch_findings,
-    incomplete,
-    store_findings,
-    summarize,
-    verdict,
-    verify_findings,
-)
+from vna_lifecycle.engine.outcomes import Attempt, failed
 from vna_lifecycle.engine.progress import Progress, Tell, silent
-from vna_lifecycle.engine.reconcile import ReadBack, reconcile
 from vna_lifecycle.engine.sources import candidates_of, choices_of
-from vna_lifecycle.engine.tasks import FetchedStudy, Workbench
+from vna_lifecycle.engine.steps import Flight, Step, Then, TransferPolicy, after_fetch, after_store, after_verify
+from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.errors import ArchiveError, DiskFull, StorageError, VnaLifecycleError
-from vna_lifecycle.model.event import (
-    Event,
-    StoreIntended,
-    StudyFetched,
-    StudyStored,
-    TargetSurveyed,
-    TransferEnded,
-    TransferStarted,
-)
+from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
-from vna_lifecycle.model.inventory import Manifest, Rung
 from vna_lifecycle.model.lifecycle import MigrationState
 
 UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STORING, MigrationState.STORED)
 UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE)
 POLL_SECONDS = 0.5
 LONGEST_WAIT = dt.timedelta(minutes=15)
-
-
-@frozen(kw_only=True)
-class TransferPolicy:
-    """How a wave is moved.
-
-    ``required`` is the rung that every instance must reach, ``attempts`` how often a study is tried while its failures
-    are transient, ``workers`` how many tasks run at a time. An archive that still fails after ``rests`` rests stops
-    the wave.
-    """
-
-    target: str
-    required: Rung = Rung.HASHED
-    attempts: int = 3
-    workers: int = 2
-    first_wait: dt.timedelta = dt.timedelta(seconds=2)
-    rests: int = 4
 
 
 class Guard(Protocol):
@@ -111,17 +74,6 @@ class TransferResult:
 
 
 @define
-class _Flight:
-    """A study in the air: what is known of this attempt so far."""
-
-    attempt: Attempt
-    phase: str = "fetch"
-    fetched: FetchedStudy | None = None
-    expected: Manifest | None = None
-    stored: StoreSummary | None = None
-
-
-@define
 class Transfer:
     """Work on one wave. ``allowance`` gives the share of the rate that is allowed now (0: begin nothing new)."""
 
@@ -135,7 +87,7 @@ class Transfer:
     sleep: Callable[[float], object]
     allowance: Callable[[], float]
     tell: Tell = silent
-    _flights: dict[Future[Any], _Flight] = field(factory=dict, init=False)
+    _flights: dict[Future[Any], Flight] = field(factory=dict, init=False)
     _again: deque[tuple[dt.datetime, StudyWork]] = field(factory=deque, init=False)
     _stop: VnaLifecycleError | None = field(default=None, init=False)
     _moved: int = field(default=0, init=False)
@@ -241,12 +193,12 @@ class Transfer:
 
     def _begin(self, wave: str, work: StudyWork) -> None:
         study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
-        flight = _Flight(attempt=Attempt(study=study, wave=wave, number=work.attempt + 1))
+        flight = Flight(attempt=Attempt(study=study, wave=wave, number=work.attempt + 1))
         candidates = candidates_of(self.journal.catalog, work.study_uid)
         choices = choices_of(self.journal.catalog, study, candidates)
         self._submit(flight, tasks.fetch_study, study, candidates, choices, self.policy.target)
 
-    def _submit(self, flight: _Flight, task: Callable[..., Any], *arguments: object) -> None:
+    def _submit(self, flight: Flight, task: Callable[..., Any], *arguments: object) -> None:
         if self._pool is None:
             self._pool = self.executor()
         try:
@@ -264,7 +216,7 @@ class Transfer:
             flight = self._flights.pop(future)
             error = future.exception()
             if error is None:
-                told, step = self._STEPS[flight.phase](self, flight, future.result())
+                told, step = self._take(flight, self._after(flight, future.result()))
             else:
                 told, step = self._trouble(flight, error)
             events += told
@@ -275,106 +227,43 @@ class Transfer:
 
     # ------------------------------------------------------------------------------------------------ steps
 
-    def _after_fetch(self, flight: _Flight, fetched: FetchedStudy) -> _Told:
-        if fetched.cancelled:
-            return [], self._done(flight)
-        attempt, study, journal = flight.attempt, flight.attempt.study, self.journal
-        flight.fetched = fetched
-        for name, seconds, objects, size in fetched.answered:
-            self.guard.answered(name, seconds=seconds, objects=objects, size=size)
-        transient = [failure for failure in fetched.failures if failure.transient]
-        if transient and attempt.number < self.policy.attempts:
-            return self._retry(flight, transient[0].code, None)
-        manifest = fetched.manifest(study)
-        address = journal.keep_manifest(study.label, manifest)
-        events: list[tuple[str, Event]] = [
-            (
-                attempt.key("fetched"),
-                StudyFetched(
-                    study=study.label,
-                    wave=attempt.wave,
-                    attempt=attempt.number,
-                    instances=len(manifest.entries),
-                    size=manifest.size,
-                    held=len(fetched.held),
-                    failed=len(fetched.failures),
-                    manifest_ref=address,
-                ),
-            )
-        ]
-        events += [journal.finding(finding, wave=attempt.wave) for finding in fetch_findings(study, fetched)]
-        if not manifest.entries:
-            events.append((attempt.key("incomplete"), incomplete(attempt, fetched, None, None)))
-            return events, self._done(flight)
-        if journal.ledger.find(f"survey/{study.label}") is None:
-            present = fetched.present_before
-            reference = journal.vault.put(study.label, json.dumps(sorted(present)).encode())
-            survey = TargetSurveyed(study=study.label, wave=attempt.wave, present=len(present), present_ref=reference)
-            events.append((f"survey/{study.label}", survey))
-        flight.expected = manifest
-        intent = StoreIntended(
-            study=study.label,
-            wave=attempt.wave,
-            attempt=attempt.number,
-            token=f"{study.label}/{manifest.sha256[:16]}",
-            expected_ref=address,
-        )
-        events.append((attempt.key("store-intended"), intent))
-        flight.phase = "store"
-        instances = [item.fetched for item in fetched.objects]
-        return events, lambda: self._submit(flight, tasks.store_study, study, self.policy.target, instances)
+    def _after(self, flight: Flight, result: Any) -> Step:
+        """Decide what a finished phase means."""
+        match flight.phase:
+            case "fetch":
+                for name, seconds, objects, size in result.answered:
+                    self.guard.answered(name, seconds=seconds, objects=objects, size=size)
+                return after_fetch(self.journal, self.policy, flight, result)
+            case "store" if self.bench.cancelled.is_set():
+                return Step(then=Then.END)
+            case "store":
+                return after_store(self.journal, self.policy, flight, result)
+            case _:
+                self._moved += flight.expected.size if flight.expected else 0
+                return after_verify(self.journal, self.policy, flight, result)
 
-    def _after_store(self, flight: _Flight, answers: Sequence[Any]) -> _Told:
-        attempt, study = flight.attempt, flight.attempt.study
-        if self.bench.cancelled.is_set():
-            return [], self._done(flight)
-        summary = summarize(answers)
-        transient = [failure for failure in summary.failures if failure.transient]
-        if transient and attempt.number < self.policy.attempts:
-            return self._retry(flight, transient[0].code, None)
-        flight.stored = summary
-        event = StudyStored(
-            study=study.label,
-            wave=attempt.wave,
-            attempt=attempt.number,
-            stored=summary.stored,
-            already_present=summary.already_present,
-            refused=len(summary.failures),
-            warnings=len(summary.warned),
-        )
-        events: list[tuple[str, Event]] = [(attempt.key("stored"), event)]
-        events += [self.journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
-        flight.phase = "verify"
-        expected = flight.expected
-        return events, lambda: self._submit(flight, tasks.read_back, study, self.policy.target, expected)
+    def _take(self, flight: Flight, step: Step) -> _Told:
+        """The events of a step, and what to do once they are on record."""
+        study, target = flight.attempt.study, self.policy.target
+        match step.then:
+            case Then.RETRY:
+                return self._retry(flight, step.code, None)
+            case Then.STORE if flight.fetched is not None:
+                flight.phase = "store"
+                instances = [item.fetched for item in flight.fetched.objects]
+                return list(step.events), lambda: self._submit(flight, tasks.store_study, study, target, instances)
+            case Then.VERIFY:
+                flight.phase = "verify"
+                return list(step.events), lambda: self._submit(flight, tasks.read_back, study, target, flight.expected)
+            case _:
+                return list(step.events), self._done(flight)
 
-    def _after_verify(self, flight: _Flight, seen: ReadBack) -> _Told:
-        attempt, study = flight.attempt, flight.attempt.study
-        fetched, expected, summary = flight.fetched, flight.expected, flight.stored
-        if seen.cancelled or fetched is None or expected is None or summary is None:
-            return [], self._done(flight)
-        result = reconcile(expected, seen, required=self.policy.required)
-        if result.indeterminate and attempt.number < self.policy.attempts:
-            return self._retry(flight, "not-readable-yet", None)
-        address = self.journal.keep_manifest(study.label, seen.manifest)
-        events: list[tuple[str, Event]] = [
-            self.journal.finding(finding, wave=attempt.wave) for finding in verify_findings(study, result)
-        ]
-        events.append(verdict(attempt, fetched, summary, result, address, expected.size))
-        self._moved += expected.size
-        return events, self._done(flight)
-
-    _STEPS = {"fetch": _after_fetch, "store": _after_store, "verify": _after_verify}  # noqa: RUF012  # a constant
-
-    def _done(self, flight: _Flight) -> Callable[[], None]:
-        def clear() -> None:
-            self.bench.clear(flight.attempt.study.label)
-
-        return clear
+    def _done(self, flight: Flight) -> Callable[[], None]:
+        return lambda: self.bench.clear(flight.attempt.study.label)
 
     # ------------------------------------------------------------------------------------------------ trouble
 
-    def _trouble(self, flight: _Flight, error: BaseException) -> _Told:
+    def _trouble(self, flight: Flight, error: BaseException) -> _Told:
         """A task raised: either the archive or this machine is in trouble, or a plug-in has a defect."""
         if isinstance(error, DiskFull) and self._flights:
             return [], self._requeue(flight, self.clock())  # room comes back when the others have landed
@@ -394,7 +283,7 @@ class Transfer:
         told = failed(flight.attempt, flight.phase, type(error).__name__, transient=False, retry_at="")
         return [told], self._done(flight)
 
-    def _retry(self, flight: _Flight, code: str, after: float | None) -> _Told:
+    def _retry(self, flight: Flight, code: str, after: float | None) -> _Told:
         """The study failed for now: on record, and again later, each time after twice the wait."""
         attempt = flight.attempt
         pause = self.policy.first_wait * 2 ** (attempt.number - 1) if after is None else dt.timedelta(seconds=after)
@@ -404,12 +293,12 @@ class Transfer:
         event = failed(attempt, flight.phase, code, transient=True, retry_at=retry_at)
         return [event], self._done(flight) if final else self._requeue(flight, when)
 
-    def _requeue(self, flight: _Flight, when: dt.datetime) -> Callable[[], None]:
+    def _requeue(self, flight: Flight, when: dt.datetime) -> Callable[[], None]:
         def again() -> None:
             self.bench.clear(flight.attempt.study.label)
             work = self.journal.catalog.work_on(flight.attempt.study.label)
-            self._again.append((when, work))
-            self._again = deque(sorted(self._again, key=lambda item: item[0]))
+            if work is not None:
+                self._again = deque(sorted([*self._again, (when, work)], key=lambda item: item[0]))
 
         return again
 

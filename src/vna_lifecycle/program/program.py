@@ -21,9 +21,10 @@ from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
-from vna_lifecycle.engine.transfer import Transfer, TransferPolicy, TransferResult
+from vna_lifecycle.engine.steps import TransferPolicy
+from vna_lifecycle.engine.transfer import Transfer, TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
-from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, StateError
 from vna_lifecycle.ledger import (
     Draft,
     InclusionProof,
@@ -63,8 +64,7 @@ class Program:
         self._archives: dict[str, Archive] = {}
         self.vault = Vault.open(self._layout.vault, self._layout.keys)
         self.ledger = Ledger.open(self._layout.ledger, clock=clock, signing_key=load_key(self._layout.signing_key))
-        self.catalog = Catalog.open(self._layout.catalog, label=self.vault.label)
-        self._journal(None).sync()
+        self.catalog = self._open_catalog()
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -237,7 +237,7 @@ class Program:
             )
 
     def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
-        """Inventory the sources once more, compare with the pass before, and fetch touched and sampled studies again."""
+        """Inventory the sources again, compare with the pass before, and fetch touched and sampled studies again."""
         migration = self.config.migration
         self.take_inventory(progress=progress)
         with self._effects("catch-up") as journal:
@@ -314,6 +314,25 @@ class Program:
             )
             journal.record([(f"lease/{lease.epoch}", taken)])
             yield journal
+
+    def _open_catalog(self) -> Catalog:
+        """Open the catalog and bring it up to the ledger. A damaged one is set aside: all it held can be found."""
+        path = self._layout.catalog
+        try:
+            catalog = Catalog.open(path, label=self.vault.label)
+            Journal(self.ledger, catalog, self.vault, actor=SERVICE).sync()
+        except CatalogCorrupt as error:
+            aside = path.with_name(f"catalog-damaged-{self.clock():%Y%m%dT%H%M%S}.db")
+            for suffix in ("", "-wal", "-shm"):
+                damaged = path.with_name(path.name + suffix)
+                if damaged.exists():
+                    damaged.rename(aside.with_name(aside.name + suffix))
+            raise CatalogCorrupt(
+                f"{error} (it was set aside as {aside.name})",
+                path=aside,
+                hint="Take the inventory again: vna-lifecycle inventory. Waves and states come back from the ledger",
+            ) from error
+        return catalog
 
     def _journal(self, epoch: int | None) -> Journal:
         notify = self.plugins.notify if self.plugins.listening else None

@@ -1,0 +1,156 @@
+"""What follows each phase of a study's way: what goes on record, and what comes next."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+from collections.abc import Sequence
+
+from attrs import define, frozen
+
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.outcomes import (
+    Attempt,
+    StoreSummary,
+    fetch_findings,
+    incomplete,
+    store_findings,
+    summarize,
+    verdict,
+    verify_findings,
+)
+from vna_lifecycle.engine.reconcile import ReadBack, reconcile
+from vna_lifecycle.engine.tasks import FetchedStudy
+from vna_lifecycle.model.event import Event, StoreIntended, StudyFetched, StudyStored, TargetSurveyed
+from vna_lifecycle.model.inventory import Manifest, Rung
+from vna_lifecycle.ports import Receipt, StoreFailure
+
+
+@frozen(kw_only=True)
+class TransferPolicy:
+    """How a wave is moved.
+
+    ``required`` is the rung that every instance must reach, ``attempts`` how often a study is tried while its failures
+    are transient, ``workers`` how many tasks run at a time. An archive that still fails after ``rests`` rests stops
+    the wave.
+    """
+
+    target: str
+    required: Rung = Rung.HASHED
+    attempts: int = 3
+    workers: int = 2
+    first_wait: dt.timedelta = dt.timedelta(seconds=2)
+    rests: int = 4
+
+
+@define
+class Flight:
+    """A study in the air: what is known of this attempt so far."""
+
+    attempt: Attempt
+    phase: str = "fetch"
+    fetched: FetchedStudy | None = None
+    expected: Manifest | None = None
+    stored: StoreSummary | None = None
+
+
+class Then(enum.Enum):
+    """What comes next for a study: its next phase, another attempt later, or nothing for now."""
+
+    STORE = "store"
+    VERIFY = "verify"
+    RETRY = "retry"
+    END = "end"
+
+
+@frozen(kw_only=True)
+class Step:
+    """What goes on record, and what comes next once it is there. ``code`` says why there is to be another attempt."""
+
+    events: tuple[tuple[str, Event], ...] = ()
+    then: Then
+    code: str = ""
+
+
+def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetched: FetchedStudy) -> Step:
+    """All that could be had is in the spool: record it, and intend to store it."""
+    if fetched.cancelled:
+        return Step(then=Then.END)
+    attempt, study = flight.attempt, flight.attempt.study
+    transient = [failure for failure in fetched.failures if failure.transient]
+    if transient and attempt.number < policy.attempts:
+        return Step(then=Then.RETRY, code=transient[0].code)
+    manifest = fetched.manifest(study)
+    address = journal.keep_manifest(study.label, manifest)
+    event = StudyFetched(
+        study=study.label,
+        wave=attempt.wave,
+        attempt=attempt.number,
+        instances=len(manifest.entries),
+        size=manifest.size,
+        held=len(fetched.held),
+        failed=len(fetched.failures),
+        manifest_ref=address,
+    )
+    events: list[tuple[str, Event]] = [(attempt.key("fetched"), event)]
+    events += [journal.finding(finding, wave=attempt.wave) for finding in fetch_findings(study, fetched)]
+    if not manifest.entries:
+        events.append((attempt.key("incomplete"), incomplete(attempt, fetched, None, None)))
+        return Step(events=tuple(events), then=Then.END)
+    if journal.ledger.find(f"survey/{study.label}") is None:
+        present = sorted(fetched.present_before)
+        reference = journal.vault.put(study.label, json.dumps(present).encode())
+        survey = TargetSurveyed(study=study.label, wave=attempt.wave, present=len(present), present_ref=reference)
+        events.append((f"survey/{study.label}", survey))
+    intent = StoreIntended(
+        study=study.label,
+        wave=attempt.wave,
+        attempt=attempt.number,
+        token=f"{study.label}/{manifest.sha256[:16]}",
+        expected_ref=address,
+    )
+    events.append((attempt.key("store-intended"), intent))
+    flight.fetched, flight.expected = fetched, manifest
+    return Step(events=tuple(events), then=Then.STORE)
+
+
+def after_store(
+    journal: Journal, policy: TransferPolicy, flight: Flight, answers: Sequence[Receipt | StoreFailure]
+) -> Step:
+    """The target has answered: record what it claims. Only reading back proves it."""
+    attempt, study = flight.attempt, flight.attempt.study
+    summary = summarize(answers)
+    transient = [failure for failure in summary.failures if failure.transient]
+    if transient and attempt.number < policy.attempts:
+        return Step(then=Then.RETRY, code=transient[0].code)
+    event = StudyStored(
+        study=study.label,
+        wave=attempt.wave,
+        attempt=attempt.number,
+        stored=summary.stored,
+        already_present=summary.already_present,
+        refused=len(summary.failures),
+        warnings=len(summary.warned),
+    )
+    events: list[tuple[str, Event]] = [(attempt.key("stored"), event)]
+    events += [journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
+    flight.stored = summary
+    return Step(events=tuple(events), then=Then.VERIFY)
+
+
+def after_verify(journal: Journal, policy: TransferPolicy, flight: Flight, seen: ReadBack) -> Step:
+    """The target was read back: reconcile, and decide whether the study is transferred."""
+    attempt, study = flight.attempt, flight.attempt.study
+    fetched, expected, summary = flight.fetched, flight.expected, flight.stored
+    if seen.cancelled or fetched is None or expected is None or summary is None:
+        return Step(then=Then.END)
+    result = reconcile(expected, seen, required=policy.required)
+    if result.indeterminate and attempt.number < policy.attempts:
+        return Step(then=Then.RETRY, code="not-readable-yet")
+    address = journal.keep_manifest(study.label, seen.manifest)
+    events: list[tuple[str, Event]] = [
+        journal.finding(finding, wave=attempt.wave) for finding in verify_findings(study, result)
+    ]
+    events.append(verdict(attempt, fetched, summary, result, address, expected.size))
+    return Step(events=tuple(events), then=Then.END)

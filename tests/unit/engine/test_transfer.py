@@ -1,0 +1,147 @@
+"""A wave is moved, read back, and recorded; trouble with one study is that study's trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
+from vna_lifecycle.testing.objects import ObjectSpec
+
+THREE_STUDIES = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
+
+
+def run(world: Any, **options: Any) -> Any:
+    with world.open() as program:
+        program.take_inventory()
+        program.plan()
+        return program.transfer("all", **options)
+
+
+def test_every_instance_arrives_with_the_same_bytes_and_every_study_is_transferred(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    result = run(w)
+    assert (result.outcome, result.transferred, result.studies) == ("complete", 3, 3)
+    assert w.same_bytes()
+    with w.open() as program:
+        status = program.status()
+        assert status.waves[0].imported == 3
+        assert not status.waves[0].ready
+        assert program.verify_ledger(deep=True).ok
+        assert program.findings() == []
+
+
+def test_a_second_transfer_moves_nothing_again(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    run(w)
+    effects = len(w.target.plan.effects)
+    with w.open() as program:
+        assert program.transfer("all").outcome == "complete"
+    assert len(w.target.plan.effects) == effects
+
+
+def test_several_contents_under_one_uid_are_held_while_the_rest_of_the_study_moves(world: Any) -> None:
+    w = world([*THREE_STUDIES, ObjectSpec(study=1, instance=1, patient_id="P1", grey=9)])
+    result = run(w)
+    assert (result.outcome, result.transferred, result.incomplete) == ("incomplete", 2, 1)
+    assert len(w.target.files) == 5
+    with w.open() as program:
+        assert [finding.kind for finding in program.findings()] == ["several-contents-content"]
+        held = program.held()
+        assert {item.sop_instance_uid for item in held} == {ObjectSpec().sop_instance_uid}
+        assert len(held) == 2
+        program.choose(held[1].sop_instance_uid, held[1].content[:10], by="mallory", reason="as reported")
+        assert program.transfer("all").outcome == "complete"
+        assert program.held() == []
+    assert len(w.target.files) == 6
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Lose(on="store", nth=2), "missing-at-target"),
+        (Corrupt(on="store", nth=2), "differs-at-target"),
+    ],
+)
+def test_an_acknowledgement_is_not_proof(world: Any, fault: Any, kind: str) -> None:
+    w = world(THREE_STUDIES)
+    w.target.plan.faults.append(fault)
+    result = run(w)
+    assert (result.transferred, result.incomplete) == (2, 1)
+    with w.open() as program:
+        assert kind in {finding.kind for finding in program.findings()}
+
+
+def test_an_answer_that_never_came_is_asked_for_again(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    w.target.plan.faults.append(Drop(on="store", nth=2))
+    assert run(w).outcome == "complete"
+    assert w.same_bytes()
+
+
+def test_a_warning_is_a_finding_even_when_the_read_back_agrees(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    w.target.plan.faults.append(Warn(nth=1, code="B000"))
+    assert run(w).outcome == "complete"
+    with w.open() as program:
+        assert [(f.kind, f.severity) for f in program.findings()] == [("stored-with-warning-b000", "warning")]
+
+
+def test_an_object_that_changes_on_its_way_from_the_source_is_not_what_was_listed_or_is_stored_as_served(
+    world: Any,
+) -> None:
+    w = world(THREE_STUDIES)
+    w.source.plan.faults.append(Drop(on="fetch", nth=1))
+    result = run(w)
+    assert result.outcome in ("complete", "incomplete")
+    assert result.transferred + result.incomplete == 3
+
+
+def test_a_transient_failure_of_an_archive_is_tried_again(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    w.target.plan.faults.append(Fail(on="store", nth=1, retry_after=0.01))
+    assert run(w).outcome == "complete"
+    assert w.same_bytes()
+
+
+def test_an_archive_that_is_gone_stops_the_wave_and_the_same_call_goes_on_later(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    fault = Fail(on="store", nth=None, transient=False)
+    w.target.plan.faults.append(fault)
+    with pytest.raises(ArchiveError):
+        run(w)
+    w.target.plan.faults.remove(fault)
+    with w.open() as program:
+        assert program.transfer("all").outcome == "complete"
+        assert program.verify_ledger(deep=True).ok
+    assert w.same_bytes()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("method", ["fetch", "store"])
+@pytest.mark.parametrize("nth", [1, 4])
+def test_after_a_crash_the_wave_ends_as_if_there_had_been_none(world: Any, method: Any, nth: int, when: Any) -> None:
+    w = world(THREE_STUDIES)
+    state = w.source if method == "fetch" else w.target
+    state.plan.faults.append(Crash(on=method, nth=nth, when=when))
+    with pytest.raises(SimulatedCrash):
+        run(w)
+    with w.open() as program:
+        assert program.transfer("all").outcome == "complete"
+        assert program.verify_ledger(deep=True).ok
+    assert w.same_bytes()
+    assert w.target.plan.done_twice() == []
+
+
+def test_a_pause_stops_work_and_a_resume_lets_it_go_on(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        program.pause("all", by="mallory", reason="night shift")
+        assert program.transfer("all").outcome == "paused"
+        assert w.target.files == {}
+        program.resume("all", by="mallory")
+        assert program.transfer("all").outcome == "complete"
