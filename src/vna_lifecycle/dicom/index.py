@@ -9,7 +9,7 @@ from attrs import define, field
 
 from vna_lifecycle.dicom.completeness import WITNESSES
 from vna_lifecycle.dicom.elements import ITEM_END, PIXEL_DATA, Element, walk
-from vna_lifecycle.dicom.limits import Limits, refused
+from vna_lifecycle.dicom.limits import LIMITS, Limits, refused
 from vna_lifecycle.dicom.part10 import Beginning
 from vna_lifecycle.dicom.runs import leap
 from vna_lifecycle.dicom.source import Source
@@ -73,7 +73,7 @@ def collect(source: Source, start: int, beginning: Beginning, limits: Limits) ->
         DicomRefused: as `elements.walk`.
     """
     found = Found()
-    if beginning.big or not beginning.explicit:
+    if beginning.big or not beginning.explicit or limits is not LIMITS:  # runs are learnt within the usual limits
         elements = walk(source, start, explicit=beginning.explicit, big=beginning.big, limits=limits)
         _note(elements, source, found, limits)
         return found

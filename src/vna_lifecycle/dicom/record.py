@@ -97,7 +97,12 @@ def native_length(values: Values, *, big: bool) -> int | None:
     # chroma is stored for every second sample, or also only on every second line
     halves = values.get(PHOTOMETRIC, b"").strip(b"\0 ")[-3:]
     samples = {b"422": 2, b"420": 1.5}.get(halves) or _word(values.get(SAMPLES), big) or 1
-    return int(rows * columns * samples * bits * (_integer(values.get(FRAMES)) or 1) + 7) // 8
+    return int(rows * columns * samples * bits * frame_count(values) + 7) // 8
+
+
+def frame_count(values: Values) -> int:
+    """Number of Frames, 1 where it is absent or no positive number."""
+    return max(_integer(values.get(FRAMES)) or 1, 1)
 
 
 def series_of(values: Values, nested: dict[int, Values]) -> SeriesAttributes:

@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import define
 
-from vna_lifecycle.dicom.elements import LONG_VRS, SHORT_VRS, walk
+from vna_lifecycle.dicom.elements import LONG_VRS, SHORT_VRS, UNDEFINED, walk
 from vna_lifecycle.dicom.limits import Limits
 from vna_lifecycle.dicom.source import Source
 from vna_lifecycle.errors import DicomRefused
@@ -112,6 +112,8 @@ def _read(
                 headers = begin + size
             count += steps
             span = stop - at
+            if tag in witnesses:
+                seen.append((tag, UNDEFINED))
         else:
             stop = value + length
             if vr == b"UN" or stop > end or not number or group == 0xFFFE:

@@ -1,0 +1,123 @@
+"""How far two files hold the same instance, and if they do not, in what they differ."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from vna_lifecycle.dicom.canonical import canonical_header
+from vna_lifecycle.dicom.dataset import open_dataset
+from vna_lifecycle.dicom.decoded import LOSSLESS, compare_decoded
+from vna_lifecycle.dicom.dictionary import keyword_of
+from vna_lifecycle.dicom.digest import Examined, examine_file
+from vna_lifecycle.dicom.limits import LIMITS, Limits
+from vna_lifecycle.dicom.source import file_source
+from vna_lifecycle.model.inventory import Rung
+from vna_lifecycle.ports import ConflictClass
+
+_FOLLOWS_SYNTAX: Final = frozenset({0x00280004, 0x00280006})  # Photometric Interpretation, Planar Configuration
+
+PATIENT_MODULE: Final = frozenset(
+    {0x00081120, 0x00100010, 0x00100011, 0x00100012, 0x00100013, 0x00100014, 0x00100015, 0x00100016, 0x00100020}
+    | {0x00100021, 0x00100022, 0x00100024, 0x00100026, 0x00100027, 0x00100028, 0x00100030, 0x00100032, 0x00100033}
+    | {0x00100034, 0x00100035, 0x00100040, 0x00100041, 0x00100042, 0x00100043, 0x00100044, 0x00100045, 0x00100046}
+    | {0x00100047, 0x00100200, 0x00100212, 0x00100213, 0x00100214, 0x00100215, 0x00100216, 0x00100217, 0x00100218}
+    | {0x00100219, 0x00100221, 0x00100222, 0x00100223, 0x00100229, 0x00101000, 0x00101001, 0x00101002, 0x00101100}
+    | {0x00102160, 0x00102161, 0x00102162, 0x00102201, 0x00102202, 0x00102292, 0x00102293, 0x00102294, 0x00102295}
+    | {0x00102296, 0x00102297, 0x00102298, 0x00102299, 0x00104000, 0x00120062, 0x00120063, 0x00120064}
+)
+"""The Patient Module's attributes at the top level (PS3.3 C.7.1.1, with the macros it includes)."""
+
+
+@frozen(kw_only=True)
+class Comparison:
+    """What comparing two files showed.
+
+    ``rung`` is HASHED, EQUIVALENT, or None where they differ or it could not be decided. ``pixels_equal`` is None where
+    it could not be decided; ``reason`` then says why. ``attributes`` are the top-level elements that differ, by
+    keyword, or as ``(gggg,eeee)`` where the dictionary has none; ``tags`` are the same as numbers. ``high_bits_equal``
+    is set where frames had to be decoded.
+    """
+
+    rung: Rung | None
+    pixels_equal: bool | None
+    attributes: tuple[str, ...] = ()
+    tags: tuple[int, ...] = ()
+    high_bits_equal: bool | None = None
+    reason: str = ""
+
+
+def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
+    """Compare two files by digest, then attribute by attribute, and by decoded frames where that is needed and sound.
+
+    Pixels that went from lossless to lossy, or through a lossy codec again, are never equal.
+
+    Raises:
+        DicomRefused: one of them is not a DICOM instance that can be trusted.
+        OSError: one of them cannot be opened or read.
+    """
+    first, second = examine_file(a, limits=limits), examine_file(b, limits=limits)
+    same_syntax = first.record.transfer_syntax == second.record.transfer_syntax
+    if same_syntax and first.digest.dataset_sha256 == second.digest.dataset_sha256:
+        return Comparison(rung=Rung.HASHED, pixels_equal=True)
+    tags: tuple[int, ...] = ()
+    if first.digest.header_sha256 != second.digest.header_sha256:
+        ours, theirs = attribute_digests(a, limits=limits), attribute_digests(b, limits=limits)
+        tags = tuple(sorted(tag for tag in ours.keys() | theirs.keys() if ours.get(tag) != theirs.get(tag)))
+    equal, high_bits, reason = _pixels(a, b, first, second)
+    decoded = first.digest.pixel_sha256 != second.digest.pixel_sha256
+    substance = [tag for tag in tags if not (decoded and equal and tag in _FOLLOWS_SYNTAX)]
+    return Comparison(
+        rung=Rung.EQUIVALENT if equal and not substance else None,
+        pixels_equal=equal,
+        attributes=tuple(keyword_of(tag) for tag in tags),
+        tags=tags,
+        high_bits_equal=high_bits,
+        reason=reason,
+    )
+
+
+def _pixels(a: Path, b: Path, first: Examined, second: Examined) -> tuple[bool | None, bool | None, str]:
+    ours, theirs = first.digest.pixel_sha256, second.digest.pixel_sha256
+    if ours == theirs:
+        return True, None, ""
+    syntaxes = {first.record.transfer_syntax, second.record.transfer_syntax}
+    if not (ours and theirs) or len(syntaxes) == 1 or not syntaxes <= LOSSLESS:
+        return False, None, ""
+    decoded = compare_decoded(a, b)
+    return decoded.equal, decoded.high_bits_equal, decoded.reason
+
+
+def attribute_digests(path: Path, *, limits: Limits = LIMITS) -> dict[int, bytes]:
+    """SHA-256 of each top-level element's canonical bytes, by tag; a repeated element counts as one with its twin."""
+    digests: dict[int, bytes] = {}
+    with file_source(path) as source, open_dataset(source, limits) as dataset:
+        last, digest = -1, hashlib.sha256()
+        for tag, piece in canonical_header(dataset.walk(limits), dataset.source):
+            if tag != last:
+                if last >= 0:
+                    digests[last] = digest.digest()
+                digest = hashlib.sha256(digests.get(tag, b""))
+                last = tag
+            digest.update(piece)
+        if last >= 0:
+            digests[last] = digest.digest()
+    return digests
+
+
+def conflict_class(a: Path, b: Path, *, limits: Limits = LIMITS) -> ConflictClass:
+    """What kind of conflict two contents under one SOP Instance UID are; what cannot be decided is content.
+
+    Raises:
+        DicomRefused: one of them is not a DICOM instance that can be trusted.
+        OSError: one of them cannot be opened or read.
+    """
+    comparison = compare_files(a, b, limits=limits)
+    if comparison.rung is not None:
+        return ConflictClass.ENCODING
+    if comparison.pixels_equal and PATIENT_MODULE.issuperset(comparison.tags):
+        return ConflictClass.DEMOGRAPHICS
+    return ConflictClass.CONTENT
