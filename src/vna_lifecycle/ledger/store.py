@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy import Connection, Engine, text
 
 from vna_lifecycle.database import Schema, device_failed, open_sqlite, writing
 from vna_lifecycle.errors import (
@@ -26,6 +26,7 @@ from vna_lifecycle.errors import (
 from vna_lifecycle.ledger import merkle, tables
 from vna_lifecycle.ledger.checkpoint import public_key_text, sign_checkpoint
 from vna_lifecycle.ledger.codec import encode, parse, recorded
+from vna_lifecycle.ledger.keys import KeyIndex
 from vna_lifecycle.ledger.proof import ConsistencyProof, InclusionProof, prove_consistency, prove_inclusion
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows
 from vna_lifecycle.ledger.verification import Verification, check_end, verify_ledger
@@ -34,12 +35,9 @@ from vna_lifecycle.ports import Clock
 
 _APPLICATION_ID: Final = 0x564E414C  # "VNAL"
 _VERSION: Final = 1
-_BY_KEY: Final = text("SELECT sequence, key, body, tree FROM events WHERE key IN :keys").bindparams(
-    bindparam("keys", expanding=True)
-)
-_KEYS_AT_ONCE: Final = 500  # SQLite builds with few variables allow 999
+_PRAGMAS: Final = {"cache_size": -32_000}  # KiB: the index of keys is looked up all over
 _INSERT: Final = text("INSERT INTO events (sequence, key, body, tree) VALUES (:sequence, :key, :body, :tree)")
-_ADVANCE: Final = text("UPDATE head SET size = :size, root = :root, note = :note WHERE id = 1")
+_ADVANCE: Final = text("UPDATE head SET size = :size, root = :root, note = :note, indexed = :indexed WHERE id = 1")
 
 
 @frozen(kw_only=True)
@@ -66,6 +64,7 @@ class Ledger:
         self._key = key
         self._lock = threading.Lock()
         self._edge: tuple[str, int, list[bytes]] = (merkle.EMPTY_ROOT.hex(), 0, [])
+        self._keys = KeyIndex()
         self._failed = False
 
     @classmethod
@@ -81,7 +80,7 @@ class Ledger:
         root = merkle.EMPTY_ROOT.hex()
         note = sign_checkpoint(origin, 0, root, signing_key) if signing_key else ""
         public = public_key_text(signing_key) if signing_key else ""
-        head = Head(origin=origin, public_key=public, size=0, root=root, note=note, epoch=0)
+        head = Head(origin=origin, public_key=public, size=0, root=root, note=note)
         made: list[bool] = []
 
         def build(connection: Connection) -> None:
@@ -182,7 +181,7 @@ class Ledger:
             head = read_head(connection)
             if epoch is not None and epoch != head.epoch:
                 raise LeaseLost("another coordinator took over", hint="stop this one; the other one goes on")
-            known = self._known(connection, [draft.key for draft in drafts])
+            known = self._known(connection, head, [draft.key for draft in drafts])
             edge = list(self._edge_at(connection, head))
             time = timestamp(self._clock())
             size = head.size
@@ -217,7 +216,8 @@ class Ledger:
             root = merkle.root_of(edge).hex()
             note = sign_checkpoint(self.origin, size, root, self._key) if self._key else ""
             connection.execute(_INSERT, rows)
-            connection.execute(_ADVANCE, {"size": size, "root": root, "note": note})
+            indexed = self._keys.settle(connection, head)
+            connection.execute(_ADVANCE, {"size": size, "root": root, "note": note, "indexed": indexed})
         self._edge = (root, size, edge)  # only now: the commit may have failed
         return tuple(results)
 
@@ -243,8 +243,8 @@ class Ledger:
 
     def find(self, key: str) -> RecordedEvent | None:
         """The event with this idempotency key."""
-        with self._engine.connect() as connection:
-            return self._known(connection, [key]).get(key)
+        with self._lock, self._engine.connect() as connection:
+            return self._known(connection, read_head(connection), [key]).get(key)
 
     def now(self) -> str:
         """The time by this ledger's clock, as it writes it."""
@@ -337,12 +337,8 @@ class Ledger:
             edge = check_end(connection, head)
         return edge
 
-    def _known(self, connection: Connection, keys: Sequence[str]) -> dict[str, RecordedEvent]:
-        known: dict[str, RecordedEvent] = {}
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            for row in connection.execute(_BY_KEY, {"keys": keys[start : start + _KEYS_AT_ONCE]}):
-                known[row.key] = self._recorded(EventRow(*row), row.sequence)
-        return known
+    def _known(self, connection: Connection, head: Head, keys: Sequence[str]) -> dict[str, RecordedEvent]:
+        return {row.key: self._recorded(row, row.sequence) for row in self._keys.find(connection, head, keys)}
 
     def _recorded(self, row: EventRow, sequence: int) -> RecordedEvent:
         try:
@@ -361,4 +357,11 @@ def timestamp(moment: dt.datetime) -> str:
 
 
 def _schema(create: Callable[[Connection], object]) -> Schema:
-    return Schema(name="ledger", application_id=_APPLICATION_ID, version=_VERSION, create=create, corrupt=LedgerCorrupt)
+    return Schema(
+        name="ledger",
+        application_id=_APPLICATION_ID,
+        version=_VERSION,
+        create=create,
+        corrupt=LedgerCorrupt,
+        pragmas=_PRAGMAS,
+    )

@@ -31,9 +31,16 @@ events: Final = Table(
     "events",
     metadata,
     Column("sequence", _Number, primary_key=True, autoincrement=False),
-    Column("key", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("tree", LargeBinary, nullable=False),
+)
+keys: Final = Table(
+    "keys",  # the idempotency keys of the events before ``head.indexed``; see keys.py
+    metadata,
+    Column("digest", _Number, primary_key=True, autoincrement=False),
+    Column("sequence", _Number, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 head: Final = Table(
     "head",  # one row
@@ -45,6 +52,7 @@ head: Final = Table(
     Column("root", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("epoch", _Number, nullable=False),
+    Column("indexed", _Number, nullable=False),
 )
 cursors: Final = Table(
     "cursors",
@@ -58,7 +66,7 @@ _TRIGGERS: Final = (
     "CREATE TRIGGER events_stay BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END",
     # INSERT OR REPLACE would delete first, and fires no delete trigger in other people's connections
     """CREATE TRIGGER events_once BEFORE INSERT ON events
-    WHEN EXISTS (SELECT 1 FROM events WHERE sequence = NEW.sequence OR key = NEW.key)
+    WHEN EXISTS (SELECT 1 FROM events WHERE sequence = NEW.sequence)
     BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
     """CREATE TRIGGER head_keep BEFORE UPDATE OF id, origin, public_key ON head
     BEGIN SELECT RAISE(ABORT, 'the origin is fixed'); END""",
@@ -69,19 +77,23 @@ _ROWS: Final = text(
     "SELECT sequence, key, body, tree FROM events WHERE sequence >= :start AND sequence < :stop ORDER BY sequence"
 )
 _TREE: Final = text("SELECT tree FROM events WHERE sequence = :sequence")
-_HEAD: Final = text("SELECT origin, public_key, size, root, note, epoch FROM head WHERE id = 1")
+_HEAD: Final = text("SELECT origin, public_key, size, root, note, epoch, indexed FROM head WHERE id = 1")
 _CHUNK: Final = 1000
 
 
 class Head(NamedTuple):
-    """The one row of ``head``: the ledger's identity, its present end, the signature over it, and the lease's epoch."""
+    """The one row of ``head``.
+
+    The ledger's identity; its present end and the signature over it; the lease's epoch; how far keys are indexed.
+    """
 
     origin: str
     public_key: str
     size: int
     root: str
     note: str
-    epoch: int
+    epoch: int = 0
+    indexed: int = 0
 
 
 class EventRow(NamedTuple):
@@ -108,7 +120,7 @@ def read_head(connection: Connection) -> Head:
         LedgerCorrupt: it is not there, or not a head.
     """
     row = connection.execute(_HEAD).one_or_none()
-    if row is None or [type(value) for value in row] != [str, str, int, str, str, int]:
+    if row is None or [type(value) for value in row] != [str, str, int, str, str, int, int]:
         raise LedgerCorrupt("the ledger's head is damaged")
     return Head(*row)
 

@@ -14,6 +14,7 @@ from vna_lifecycle.errors import IntegrityError, LedgerCorrupt, SchemaTooNew
 from vna_lifecycle.ledger import merkle
 from vna_lifecycle.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vna_lifecycle.ledger.codec import Data, canonical, parse, recorded
+from vna_lifecycle.ledger.keys import check_keys
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows, read_subtree
 from vna_lifecycle.model.event import Event
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
@@ -90,10 +91,13 @@ def verify_ledger(
                 heads.append((name, signed))
         rows = read_rows(connection, 0, head.size + 1)
         found = verify_rows(rows, origin=head.origin, heads=heads, deep=deep)
-        reason = found.reason or broken or _check_structure(connection)
+        first_bad, reason = found.first_bad, found.reason
+        if deep and not reason:
+            first_bad, reason = check_keys(connection, head)
+        reason = reason or broken or _check_structure(connection)
     except LedgerCorrupt as exc:
         return Verification(size=0, root=merkle.EMPTY_ROOT.hex(), first_bad=exc.sequence, reason=str(exc))
-    return Verification(size=found.size, root=found.root, first_bad=found.first_bad, reason=reason)
+    return Verification(size=found.size, root=found.root, first_bad=first_bad, reason=reason)
 
 
 def verify_rows(

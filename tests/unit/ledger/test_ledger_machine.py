@@ -4,6 +4,7 @@ import datetime as dt
 import shutil
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from vna_lifecycle.errors import IntegrityError
-from vna_lifecycle.ledger import Draft, Ledger, verify_checkpoint
+from vna_lifecycle.ledger import Draft, Ledger, keys, verify_checkpoint
 from vna_lifecycle.model.event import PlanDropped
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -26,6 +27,8 @@ def _draft(number: int, reason: str = "") -> Draft:
 class LedgerMachine(RuleBasedStateMachine):
     @initialize()
     def create(self) -> None:
+        self.short_runs = patch.object(keys, "_RUN", 7)  # so that keys are moved into the index now and then
+        self.short_runs.start()
         self.directory = Path(tempfile.mkdtemp(prefix="ledger-machine-"))
         self.path = self.directory / "ledger.db"
         self.ledger = Ledger.create(self.path, origin="o", clock=lambda: NOW, signing_key=KEY)
@@ -107,6 +110,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if hasattr(self, "ledger"):
             self.ledger.close()
             shutil.rmtree(self.directory)
+            self.short_runs.stop()
 
 
 TestLedger = LedgerMachine.TestCase
