@@ -45,17 +45,17 @@ INSERT INTO patient
 INSERT INTO header
   SELECT
     i, CAST(printf('h%019d', i) AS BLOB), i, 1 + (i * 7919) % ({studies} / 3),
-    'Family' || (i * 7919) % 90000 || '^Given', '19600102', 'F', 'S' || i, '', '', 'A' || (i * 31), 'HOSP',
-    'Description number ' || i % 400, 'CODE' || i % 300 || '^L',
+    'Family' || (i * 7919 % 90000) || '^Given', '19600102', 'F', 'S' || i, '', '', 'A' || (i * 31), 'HOSP',
+    'Description number ' || (i % 400), 'CODE' || (i % 300) || '^L',
     CASE WHEN i % 50 > 0
       THEN printf('%04d%02d%02d', 2003 + (i * 7) % 22, 1 + (i * 5) % 12, 1 + (i * 11) % 28) END,
-    printf('%02d%02d00.000000', (i * 3) % 24, (i * 13) % 60), 'description number ' || i % 400
+    printf('%02d%02d00.000000', (i * 3) % 24, (i * 13) % 60), 'description number ' || (i % 400)
   FROM n;
 INSERT INTO variant
   SELECT
     i * 2 + k, CAST(printf('v%019d', i * 2 + k) AS BLOB), i, i, '1.2.826.0.1.3680043.10.511.4.' || i || '.' || k, k,
     CASE WHEN k = 1 AND i % 9 = 0 THEN 'SR' ELSE substr('CTMRCRUSDXCTMGCT', 1 + 2 * (i % 8), 2) END,
-    'series ' || i % 70, substr('HEADCHESTKNEE', 1 + 4 * (i % 3), 4), '', 'ISO_IR 100'
+    'series ' || (i % 70), substr('HEADCHESTKNEE', 1 + 4 * (i % 3), 4), '', 'ISO_IR 100'
   FROM n, s WHERE k < 2;
 INSERT INTO shape
   SELECT i, CAST('s' || i AS BLOB), '1.2.840.10008.5.1.4.1.1.2', '1.2.840.10008.1.2.1', 512, 512, NULL, 1, '[]'
@@ -63,7 +63,7 @@ INSERT INTO shape
 INSERT INTO instance
   SELECT
     1 + (v.study - 1) / 500, v.id, k, 1 + v.id % 100,
-    'archive/' || v.study % 1000 || '/' || v.id || '/' || k || '.dcm',
+    'archive/' || (v.study % 1000) || '/' || v.id || '/' || k || '.dcm',
     '1.2.826.0.1.3680043.10.511.5.' || v.id || '.' || k, 526000 + v.id % 1000, k
   FROM variant v, s;
 INSERT INTO holding SELECT 1, 1 + (study - 1) / 500, id, 5, 0, 5 * (526000 + id % 1000), 0, 1, id FROM variant;

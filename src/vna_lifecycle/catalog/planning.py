@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, case, delete, func, insert, literal, select, update
 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import stream
@@ -108,7 +108,9 @@ def _fill_wave(connection: Connection, number: int, policy: WavePolicy, picks: P
     free = draft.c.place.is_(None)
     for table in (match, taken):
         connection.execute(delete(table))
-    position = func.row_number().over(order_by=(*_ORDERS[policy.order], study.c.label))
+    capped = policy.max_studies is not None or policy.max_total_bytes is not None
+    # Without a cap, all that match are taken, and the order makes no difference.
+    position = func.row_number().over(order_by=(*_ORDERS[policy.order], study.c.label)) if capped else literal(0)
     rows = (
         select(draft.c.study, unit, position)
         .join_from(draft, summary, summary.c.study == draft.c.study)
