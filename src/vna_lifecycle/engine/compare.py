@@ -133,8 +133,7 @@ def compare_archives(
             tell(Progress(activity="list", subject=side, done=0, total=None, unit="instances", note=part.title))
         catalog.complete_inventory(number)
         refused += [
-            RefusedObject(archive=side, path=item.locator, reason=f"{item.reason} (at byte {item.offset})")
-            for item in catalog.refused(number)
+            RefusedObject(archive=side, path=item.locator, reason=item.reason) for item in catalog.refused(number)
         ]
     catalog.refresh_studies(SIDES)
     comparing = _Comparing(a, b, spool, refused)
@@ -236,7 +235,7 @@ class _Comparing:
             try:
                 digest, size = dataset_sha256(item.path)
             except DicomRefused as refusal:
-                self._refuse(side, record, f"{refusal} (at byte {refusal.offset})")
+                self._refuse(side, record, str(refusal))
                 continue
             except OSError as error:
                 self._refuse(side, record, error.strerror or "it cannot be read")

@@ -36,10 +36,10 @@ def test_every_instance_arrives_with_the_same_bytes_and_every_study_is_transferr
 def test_a_second_transfer_moves_nothing_again(world: Any) -> None:
     w = world(THREE_STUDIES)
     run(w)
-    effects = len(w.target.plan.effects)
+    effects = len(w.target.plan.log)
     with w.open() as program:
         assert program.transfer("all").outcome == "complete"
-    assert len(w.target.plan.effects) == effects
+    assert len(w.target.plan.log) == effects
 
 
 def test_several_contents_under_one_uid_are_held_while_the_rest_of_the_study_moves(world: Any) -> None:
