@@ -40,13 +40,10 @@ class SpoolFolder:
         ``label`` may be any text that is unique to the task. The folder's name is made from its digest.
 
         Raises:
-            DiskFull: the disk has no room even for the folder.
-            StorageError: the folder cannot be made.
+            StorageError: what was left cannot be removed.
         """
         self.discard(label)
-        folder = self.root / f"task-{_digest(label)}-{attempt}"
-        _make_folder(folder)
-        return TaskSpool(self, folder)
+        return TaskSpool(self, self.root / f"task-{_digest(label)}-{attempt}")
 
     def discard(self, label: str) -> None:
         """Remove whatever any attempt at this task left.
@@ -135,6 +132,7 @@ class TaskSpool:
         Raises:
             DiskFull: the disk's free space would fall under the reserve, now or once ``size`` bytes are written.
         """
+        _make_folder(self.folder)  # only now: archives that are folders themselves fetch nothing into the spool
         path = self.folder / f"{next(self._numbers):06d}.dcm"
         self._spool._promise(self.folder, path, size or 0)
         return path

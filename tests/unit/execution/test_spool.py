@@ -44,21 +44,22 @@ def test_an_attempt_removes_what_earlier_attempts_of_the_same_task_left_and_noth
     kept.write_bytes(b"whole")
     again = spool.task("a", attempt=2)
     assert not earlier.folder.exists()
-    assert list(again.folder.iterdir()) == []
+    assert not again.folder.exists()
     assert kept.read_bytes() == b"whole"
 
 
 def test_the_same_attempt_made_again_starts_empty(tmp_path: Path) -> None:
     spool = SpoolFolder(tmp_path, reserve_bytes=0)
     spool.task("a").new_file().write_bytes(b"half")
-    assert list(spool.task("a").folder.iterdir()) == []
+    again = spool.task("a").new_file()
+    assert list(again.parent.iterdir()) == []
 
 
 @given(label=st.text(max_size=300))
 @settings(max_examples=50)
 def test_no_label_reaches_a_path(label: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("spool")
-    folder = SpoolFolder(root, reserve_bytes=0).task(label).folder
+    folder = SpoolFolder(root, reserve_bytes=0).task(label).new_file().parent
     assert folder.parent == root and folder.is_dir() and len(folder.name) < 60
 
 
@@ -82,6 +83,11 @@ def test_clear_removes_the_folder_and_may_be_repeated(tmp_path: Path) -> None:
     task.new_file().touch()
     task.clear()
     task.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_spools_nothing_makes_no_folder(tmp_path: Path) -> None:
+    SpoolFolder(tmp_path, reserve_bytes=0).task("a").clear()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,7 +174,7 @@ def test_no_space_for_a_folder_is_disk_full(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(DiskFull):
-        spool.task("a")
+        spool.task("a").new_file()
 
 
 def test_a_negative_reserve_is_refused(tmp_path: Path) -> None:
