@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,9 +52,17 @@ def demo(
     from vna_lifecycle.cli.stage import stage
     from vna_lifecycle.demo import Demo
 
-    story = Demo(folder)
+    story = Demo(folder, command=_invocation())
     with stoppable(story.cancel):
         story.tell(stage(as_json=show.json))
     if show.json:
         print_json(story.to_dict())
     return story.exit_code
+
+
+def _invocation() -> str:
+    """How people can call this command line from any folder: it need not be on the search path."""
+    if shutil.which("vna-lifecycle"):
+        return "vna-lifecycle"
+    script = Path(sys.executable).with_name("vna-lifecycle")
+    return shlex.quote(str(script)) if script.exists() else f"{shlex.quote(sys.executable)} -m vna_lifecycle"

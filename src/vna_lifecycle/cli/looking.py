@@ -62,8 +62,7 @@ def findings(
     if refused:
         say(f"refused at the sources, where they stay: {counted(len(refused), 'file')}")
         for item in refused:
-            where = f"{item['archive']}:{item['locator']}"
-            say(safe(f"  {where}  {item['code']}: {item['reason']} (at byte {item['offset']})"))
+            say(safe(f"  {item['archive']}:{item['locator']}  {item['code']}: {item['reason']}"))
     if not found and not refused:
         say("Nothing was found.")
     return 0

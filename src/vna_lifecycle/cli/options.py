@@ -8,7 +8,9 @@ from typing import Annotated, Final, TypeAlias
 from attrs import frozen
 from cyclopts import Parameter
 
-ProgramFolder: TypeAlias = Annotated[Path, Parameter(name="--program", help="The program's folder; default: here.", show_default=False)]
+ProgramFolder: TypeAlias = Annotated[
+    Path, Parameter(name="--program", help="The program's folder; default: here.", show_default=False)
+]
 By: TypeAlias = Annotated[str, Parameter(name="--by", help="The person who decides.")]
 Reason: TypeAlias = Annotated[str, Parameter(name="--reason", help="Why; it is put on record.")]
 DryRun: TypeAlias = Annotated[

@@ -32,13 +32,17 @@ class TerminalStage:
             show(Text(f"$ {command}", style="cyan", overflow="fold"))
 
     def say(self, text: str) -> None:
-        """Commands stay in one line, so that they can be copied; sentences are wrapped."""
+        """Wrapped at the terminal's width."""
         from rich.text import Text
 
-        if text.startswith("vna-lifecycle"):
-            say(text)
-        else:
-            show(Text(safe(text)))
+        show(Text(safe(text)))
+
+    def command(self, command: str, what: str) -> None:
+        """In one line however long, so that it can be copied."""
+        from rich.text import Text
+
+        show(Text(f"# {what}", style="dim"))
+        say(safe(command))
 
     def watching(self) -> AbstractContextManager[Tell]:
         """A bar on a terminal, otherwise a line now and then."""
@@ -58,6 +62,9 @@ class SilentStage:
         """Nothing."""
 
     def say(self, text: str) -> None:
+        """Nothing."""
+
+    def command(self, command: str, what: str) -> None:
         """Nothing."""
 
     def watching(self) -> AbstractContextManager[Tell]:

@@ -12,13 +12,15 @@ from attrs import frozen
 
 from vna_lifecycle.engine.decide import HeldContent
 from vna_lifecycle.engine.status import Status
+from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.program import Program
 
+_DECIDER: Final = "you"
 REFUSALS: Final[Mapping[str, str]] = {
     "not-dicom": "no DICOM at all (text, a compressed file)",
     "truncated": "cut off: the file says that it goes on",
     "media-directory": "a DICOMDIR: it lists images and is none",
-    "incomplete-object": "without the UIDs that an image needs to be known by",
+    "incomplete-object": "without what such an object cannot do without (UIDs, pixels)",
 }
 
 
@@ -46,9 +48,14 @@ class Facts:
         return len({item.study for item in self.held})
 
     @property
+    def withdrawn(self) -> int:
+        """Studies that somebody withdrew after an earlier telling."""
+        return sum(dict(wave.states).get(MigrationState.WITHDRAWN.value, 0) for wave in self.status.waves)
+
+    @property
     def unexplained(self) -> int:
         """Studies that are not transferred although nothing is held of them: in the demo, a defect."""
-        return self.studies - self.imported - self.held_studies
+        return max(self.studies - self.imported - self.held_studies - self.withdrawn, 0)
 
 
 def gather(program: Program) -> Facts:
@@ -75,7 +82,9 @@ def sentences(facts: Facts) -> list[str]:
             "know which is the true one: these were held back, and the other images of the same studies were moved. "
             "A person decides."
         )
-    if facts.unexplained > 0:
+    if facts.withdrawn:
+        told.append(f"{facts.withdrawn} studies were withdrawn: plan again to move them again.")
+    if facts.unexplained:
         told.append(f"{facts.unexplained} studies are not transferred for another reason: see the findings.")
     if facts.refused:
         reasons = "; ".join(f"{count} {REFUSALS.get(code, code)}" for code, count in sorted(facts.refused.items()))
@@ -83,34 +92,33 @@ def sentences(facts: Facts) -> list[str]:
             f"{sum(facts.refused.values())} files were refused, and stay in the old archive: {reasons}. Cutover waits "
             "until somebody has looked at them."
         )
-    told += [f"{studies} study was excluded: {reason}." for reason, studies in facts.status.excluded]
+    told += [
+        f"{studies} studies were excluded, as the settings say: {reason}." for reason, studies in facts.status.excluded
+    ]
     told.append("No wave is ready: to be imported is not to be accepted for care, so cutover is not allowed.")
     return told
 
 
-def next_commands(folder: Path, facts: Facts) -> list[tuple[str, str]]:
-    """Commands to try, each with what it does."""
-    here = f"--program {shlex.quote(str(folder))}"
+def next_commands(folder: Path, facts: Facts, command: str) -> list[tuple[str, str]]:
+    """Commands to try, each with what it does. ``command`` is how the command line is called here."""
     commands = [
-        (f"vna-lifecycle findings {here}", "everything that was found, object by object, and what to do"),
-        (f"vna-lifecycle remediate {here}", "the contents that wait for a decision"),
+        (f"cd {shlex.quote(str(folder))}", "everything below acts on the program in this folder"),
+        (f"{command} findings", "everything that was found, object by object, and what to do"),
+        (f"{command} remediate", "the contents that wait for a decision"),
     ]
     if facts.held:
         item = facts.held[0]
         choice = f"{item.sop_instance_uid}={item.content[:12]}"
         commands += [
             (
-                f"vna-lifecycle remediate {item.wave} --choose {choice} --by you --reason 'the original' {here}",
+                f"{command} remediate {item.wave} --choose {choice} --by {_DECIDER} --reason 'the original'",
                 "decide for the first of them; the decision is put on record",
             ),
-            (f"vna-lifecycle transfer {item.wave} {here}", "and move what you decided for"),
+            (f"{command} transfer {item.wave}", "and move what you decided for"),
         ]
-    commands += [
-        (f"vna-lifecycle ledger show --from 0 {here}", "the record, event by event; no patient data is in it"),
-        (
-            f"vna-lifecycle compare {shlex.quote(str(folder / 'old'))} {shlex.quote(str(folder / 'new'))}",
-            "an independent comparison of the two archives",
-        ),
-        ("vna-lifecycle --help", "all commands"),
+    return [
+        *commands,
+        (f"{command} ledger show", "the record, event by event; no patient data is in it"),
+        (f"{command} compare old new", "an independent comparison of the two archives"),
+        (f"{command} --help", "all commands"),
     ]
-    return commands

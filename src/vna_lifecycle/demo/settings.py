@@ -6,11 +6,13 @@ from typing import Final
 
 MARK: Final = "# The demo of vna-lifecycle."
 
+NAME: Final = "Demo: old archive to new store"
+
 PROGRAM_TOML: Final = f"""\
 {MARK} Everything in this folder may be deleted.
 
 [program]
-name = "Demo: old archive to new store"
+name = "{NAME}"
 
 # Where the images are. A program names its archives as it likes.
 [archives.old]

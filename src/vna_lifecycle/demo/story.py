@@ -10,7 +10,7 @@ from attrs import define, field
 
 from vna_lifecycle.demo.ending import Facts, gather, next_commands, sentences
 from vna_lifecycle.demo.legacy import build_legacy_archive
-from vna_lifecycle.demo.settings import MARK, PROGRAM_TOML
+from vna_lifecycle.demo.settings import MARK, NAME, PROGRAM_TOML
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.status import Status
 from vna_lifecycle.errors import IntegrityError, StateError
@@ -27,7 +27,11 @@ class Audience(Protocol):
         ...
 
     def say(self, text: str) -> None:
-        """A line of plain text."""
+        """Plain text."""
+        ...
+
+    def command(self, command: str, what: str) -> None:
+        """A command to copy, and what it does."""
         ...
 
     def watching(self) -> AbstractContextManager[Tell]:
@@ -45,9 +49,13 @@ def _resolved(folder: Path) -> Path:
 
 @define
 class Demo:
-    """The demo in one folder. Told again, it goes on where it stopped, and repeats nothing that is done."""
+    """The demo in one folder. Told again, it goes on where it stopped, and repeats nothing that is done.
+
+    ``command`` is how the command line is called here, for commands that people will copy.
+    """
 
     folder: Path = field(converter=_resolved)
+    command: str = "vna-lifecycle"
     exit_code: int = field(default=0, init=False)
     _program: Program | None = field(default=None, init=False)
     _facts: Facts | None = field(default=None, init=False)
@@ -81,7 +89,7 @@ class Demo:
             "complete": facts is not None,
             "status": facts.status.to_dict() if facts else None,
             "story": sentences(facts) if facts else [],
-            "next": next_commands(self.folder, facts) if facts else [],
+            "next": next_commands(self.folder, facts, self.command) if facts else [],
         }
 
     def _command(self, verb: str) -> str:
@@ -112,7 +120,7 @@ class Demo:
         files = sum(1 for path in old.rglob("*") if path.is_file())
         audience.say(f"{files} files in {old}")
         if not (self.folder / "ledger.db").exists():
-            Program.init(self.folder)
+            Program.init(self.folder, name=NAME)
         audience.say(f"a program in {self.folder}, its settings in program.toml")
 
     def _check(self, program: Program, audience: Audience) -> None:
@@ -150,9 +158,9 @@ class Demo:
             program.plan()
         status = program.status()
         for wave in status.waves:
-            audience.say(f"{wave.name}: {wave.studies} studies, {wave.instances} instances")
+            audience.say(f"{wave.name}: {wave.studies} studies, {wave.instances} instances (copies counted once)")
         for reason, studies in status.excluded:
-            audience.say(f"excluded: {studies} ({reason})")
+            audience.say(f"excluded: {studies} of the studies ({reason})")
 
     def _transfer(self, program: Program, audience: Audience) -> None:
         audience.chapter(
@@ -196,6 +204,5 @@ class Demo:
         for sentence in sentences(facts):
             audience.say(f"- {sentence}")
         audience.chapter("Try next", "")
-        for command, what in next_commands(self.folder, facts):
-            audience.say(f"# {what}")
-            audience.say(f"{command}\n")
+        for command, what in next_commands(self.folder, facts, self.command):
+            audience.command(command, what)

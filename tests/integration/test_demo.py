@@ -1,0 +1,121 @@
+"""The demo runs as it is told, once for all tests."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pydicom
+import pytest
+from attrs import frozen
+
+from vna_lifecycle.cli import main
+from vna_lifecycle.demo.settings import MARK
+
+
+@frozen
+class Told:
+    """A demo that was told once."""
+
+    folder: Path
+    out: str
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    command = [sys.executable, "-m", "vna_lifecycle", "demo", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return Told(folder, done.stdout)
+
+
+def in_json(capsys: pytest.CaptureFixture[str], *argv: str, code: int = 0) -> dict[str, object]:
+    capsys.readouterr()
+    assert main([*argv, "--json"]) == code
+    value: dict[str, object] = json.loads(capsys.readouterr().out)
+    return value
+
+
+def digests(folder: Path) -> Counter[str]:
+    return Counter(hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_archive_has_every_file_that_pydicom_ships_with_its_contents(told: Told) -> None:
+    shipped = Path(pydicom.__file__).parent / "data" / "test_files"
+    assert digests(told.folder / "old") == digests(shipped)
+
+
+def test_everything_is_moved_but_what_is_held_for_a_decision(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    status = in_json(capsys, "status", "--program", str(told.folder))
+    held = in_json(capsys, "remediate", "--program", str(told.folder), code=1)["held"]
+    assert [wave["name"] for wave in status["waves"]] == ["pilot", "rest"]
+    studies, imported = (sum(wave[key] for wave in status["waves"]) for key in ("studies", "imported"))
+    assert imported > 15
+    assert studies - imported == len({item["study"] for item in held}) > 0
+    assert not any(wave["ready"] for wave in status["waves"])
+    assert status["cutover"]["allowed"] is False
+    assert status["unplanned"] == 0
+    assert list(status["excluded"].values()) == [1]
+
+
+def test_the_ledger_of_the_demo_holds(told: Told, capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_json(capsys, "ledger", "verify", "--deep", "--program", str(told.folder))["ok"] is True
+
+
+def test_an_independent_comparison_finds_nothing_else_in_the_new_archive(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared = in_json(capsys, "compare", str(told.folder / "old"), str(told.folder / "new"), code=1)
+    status = in_json(capsys, "status", "--program", str(told.folder))
+    held = in_json(capsys, "remediate", "--program", str(told.folder), code=1)["held"]
+    assert compared["extra"] == compared["differ"] == []
+    assert compared["rungs"]["equivalent"] == 0
+    excluded = status["excluded"]["phantom for quality assurance, no patient"]
+    assert len(compared["missing"]) == len({item["sop_instance_uid"] for item in held}) + excluded
+
+
+def test_the_story_says_what_was_moved_held_refused_and_excluded(told: Told) -> None:
+    words = " ".join(told.out.split())
+    for sentence in (
+        "studies were transferred: each of their instances was read back",
+        "studies are incomplete: the old archive has",
+        "A person decides.",
+        "files were refused, and stay in the old archive",
+        "cut off: the file says that it goes on",
+        "excluded",
+        "No wave is ready",
+        "remediate rest --choose",
+    ):
+        assert sentence in words, sentence
+
+
+def test_told_again_it_says_that_it_is_there_and_how_to_start_over(
+    told: Told, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digests(told.folder / "new")
+    assert main(["demo", str(told.folder)]) == 0
+    out = capsys.readouterr().out
+    assert "already" in out
+    assert f"rm -r {told.folder}" in out
+    assert digests(told.folder / "new") == before
+    again = in_json(capsys, "demo", str(told.folder))
+    assert again["complete"] is True
+    assert again["status"]["waves"]
+
+
+def test_a_demo_that_was_interrupted_while_it_was_made_is_made_whole(tmp_path: Path) -> None:
+    (tmp_path / "program.toml").write_text(MARK)
+    (tmp_path / "old.partial").mkdir()
+    assert main(["demo", str(tmp_path)]) == 0
+    assert not (tmp_path / "old.partial").exists()
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    assert main(["demo", str(tmp_path)]) == 8
+    assert "something else" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

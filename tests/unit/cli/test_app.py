@@ -1,0 +1,126 @@
+"""What happens around every verb."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from cyclopts import App
+
+from vna_lifecycle.cli import app as app_module
+from vna_lifecycle.cli import main
+from vna_lifecycle.cli.app import VERBS, app
+from vna_lifecycle.errors import ArchiveUnreachable
+
+
+def commands(parent: App, prefix: str = "") -> dict[str, App]:
+    """Every command of the app by its words, groups of commands left out."""
+    found: dict[str, App] = {}
+    for name in parent:
+        if name.startswith("-"):
+            continue
+        below = commands(parent[name], f"{prefix}{name} ")
+        found |= below or {f"{prefix}{name}": parent[name]}
+    return found
+
+
+@pytest.mark.parametrize("verb", sorted(commands(app)))
+def test_every_verb_explains_itself_and_knows_json(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--help"]) == 0
+    out = capsys.readouterr().out
+    assert verb in out
+    assert "--json" in out
+
+
+def test_the_list_of_verbs_tells_what_each_verb_tells_itself() -> None:
+    every = commands(app)
+    for name, _, told in VERBS:
+        if name != "ledger":
+            assert (every[name].default_command.__doc__ or "").startswith(told.split(":")[0].rstrip(".")), name
+
+
+def test_help_loads_neither_the_program_nor_any_archive() -> None:
+    code = (
+        "import sys; from vna_lifecycle.cli import main; main(['--help']);"
+        "heavy = {'sqlalchemy', 'pydicom', 'boto3', 'pynetdicom', 'cryptography', 'vna_lifecycle.program',"
+        " 'vna_lifecycle.engine'} & set(sys.modules); sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["wat"], 'Unknown command "wat"'),
+        (["transfer", "--nope"], "Unknown option"),
+        (["catch-up", "--sample", "many"], "many"),
+        (["withdraw", "pilot"], "--by"),
+        (["compare", "only-one"], "B"),
+    ],
+)
+def test_arguments_that_cannot_be_understood_are_told_with_exit_code_2(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    assert told in streams.err
+    assert "what to do next: vna-lifecycle" in streams.err
+    assert main([*argv, "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["type"], error["exit_code"]) == ("UsageError", 2)
+    assert told.strip('"') in error["message"]
+
+
+def raising(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def verb(*args: object, **kwargs: object) -> int:
+        raise error
+
+    monkeypatch.setattr(app_module, "app", verb)
+
+
+def test_an_error_of_ours_ends_with_the_exit_code_of_its_class_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(ArchiveUnreachable("old: the folder is gone", archive="old", hint="mount it"), monkeypatch)
+    assert main(["status"]) == 3
+    assert capsys.readouterr().err == "error: old: the folder is gone\nwhat to do next: mount it\n"
+
+
+def test_a_defect_ends_with_70_and_shows_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raising(ZeroDivisionError("oops"), monkeypatch)
+    assert main(["status"]) == 70
+    assert "ZeroDivisionError: oops" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    raising(KeyboardInterrupt(), monkeypatch)
+    assert main(["status"]) == 130
+    assert "goes on from there" in capsys.readouterr().err
+
+
+def test_a_reader_who_has_seen_enough_gets_no_complaint() -> None:
+    command = f"{sys.executable} -m vna_lifecycle plugins --json | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)  # it may have written all before the reader went away
+
+
+def test_verbose_writes_the_log_to_standard_error() -> None:
+    code = (
+        "import logging; from vna_lifecycle.cli import main; main(['plugins', '--verbose']);"
+        "logging.getLogger('x').info('seen')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "INFO x: seen" in done.stderr
+    assert "seen" not in done.stdout
