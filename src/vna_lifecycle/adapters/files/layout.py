@@ -27,8 +27,8 @@ INCOMING: Final = "incoming"
 INDEX: Final = "index.sqlite"
 MANIFEST: Final = b"manifest.jsonl"
 LAYOUT_VERSION: Final = 1
-# What a new file system or an operating system puts into an empty folder.
-_IGNORED: Final = {"lost+found", ".snapshot", ".DS_Store"}
+# What file systems and operating systems put into an empty folder, and what a crash leaves of making the marker.
+_IGNORED: Final = {"lost+found", ".snapshot", ".DS_Store", f"{MARKER}.new"}
 
 
 def _digest(uid: str) -> bytes:
@@ -79,6 +79,6 @@ def is_store(tree: Tree) -> bool:
 
 
 def is_empty(tree: Tree) -> bool:
-    """Whether there is nothing in the folder but what file systems put there themselves."""
+    """Whether there is nothing in the folder that somebody put there."""
     with os.scandir(tree.root) as found:
         return all(entry.name in _IGNORED for entry in found)
