@@ -54,7 +54,7 @@ def reference(uid: str | bytes, label: str) -> StudyRef:
 def summaries(engine: Engine, *conditions: ColumnElement[bool]) -> Iterator[StudySummary]:
     """The studies that fulfil all conditions, by label."""
     with engine.connect() as connection:
-        archives: dict[int, str] = dict(connection.execute(select(source.c.rank, source.c.archive)).tuples().all())
+        archives: dict[int, str] = dict(connection.execute(select(source.c.rank, source.c.archive)).all())
     query = (
         select(study.c.uid, study.c.label, patient.c.issuer, patient.c.patient_id, header, summary)
         .join_from(summary, study, study.c.id == summary.c.study)

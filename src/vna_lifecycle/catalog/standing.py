@@ -95,7 +95,7 @@ def choices(engine: Engine, label: str) -> Mapping[str, str]:
     """Instance label to chosen content."""
     with engine.connect() as connection:
         query = select(choice.c.instance, choice.c.content).where(choice.c.study == label)
-        return dict(connection.execute(query).tuples().all())
+        return dict(connection.execute(query).all())
 
 
 def findings(engine: Engine, name: str | None) -> Iterator[FindingLine]:
