@@ -1,0 +1,93 @@
+"""What happened at the source since the last pass is found, as far as can be, and what cannot be seen is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from vna_lifecycle.errors import StateError
+from vna_lifecycle.testing.memory import fill
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+SPECS = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
+
+
+def moved(world: Any) -> Any:
+    w = world(SPECS)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+    return w
+
+
+def replace(w: Any, old: ObjectSpec, new: ObjectSpec | None) -> None:
+    before = dicom_bytes(old)
+    (locator,) = [key for key, data in w.source.files.items() if data == before]
+    if new is None:
+        del w.source.files[locator]
+    else:
+        w.source.files[locator] = dicom_bytes(new)
+
+
+def test_two_equal_passes_are_told_as_equal(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        (result,) = program.catch_up(sample=1)
+        assert result.equal
+        assert (result.untouched, result.sampled) == (3, 1)
+        assert "edits in place" in result.unseen.lower()
+
+
+def test_a_new_study_is_counted_and_finds_its_place_in_the_next_plan(world: Any) -> None:
+    w = moved(world)
+    fill(w.old, [dicom_bytes(ObjectSpec(study=9, patient_id="P9"))])
+    with w.open() as program:
+        (result,) = program.catch_up()
+        assert (result.added, result.changed, result.vanished) == (1, 0, 0)
+        assert program.status().unplanned == 1
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+        assert program.status().waves[0].imported == 4
+    assert w.same_bytes()
+
+
+def test_a_new_image_in_a_moved_study_makes_it_work_again(world: Any) -> None:
+    w = moved(world)
+    fill(w.old, [dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1"))])
+    with w.open() as program:
+        (result,) = program.catch_up()
+        assert (result.changed, result.refetched, result.differing) == (1, 1, 1)
+        assert program.status().waves[0].imported == 2
+        assert program.transfer("all").outcome == "complete"
+    assert w.same_bytes()
+
+
+def test_an_image_that_is_gone_is_a_finding_and_its_copy_stays(world: Any) -> None:
+    w = moved(world)
+    replace(w, SPECS[0], None)
+    with w.open() as program:
+        (result,) = program.catch_up()
+        assert (result.changed, result.differing) == (1, 1)
+        assert [finding.kind for finding in program.findings()] == ["changed-at-source"]
+        assert program.status().waves[0].imported == 3
+    assert dicom_bytes(SPECS[0]) in w.target.files.values()
+
+
+def test_an_edit_in_place_is_found_in_a_sample_and_never_overwrites_the_target(world: Any) -> None:
+    w = moved(world)
+    replace(w, SPECS[0], evolve(SPECS[0], grey=200))
+    with w.open() as program:
+        (result,) = program.catch_up(sample=3)
+        assert (result.changed, result.sampled, result.differing) == (0, 3, 1)
+        assert program.transfer("all").outcome == "incomplete"
+        assert {"changed-at-source", "not-stored-conflict"} <= {finding.kind for finding in program.findings()}
+    assert dicom_bytes(SPECS[0]) in w.target.files.values()
+
+
+def test_there_must_be_a_pass_before(world: Any) -> None:
+    w = world(SPECS)
+    with w.open() as program, pytest.raises(StateError, match="two complete inventories"):
+        program.catch_up()
