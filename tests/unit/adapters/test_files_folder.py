@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pydicom.data
 import pytest
 from attrs import evolve
 
@@ -174,3 +175,18 @@ def test_instances_of_one_study_are_listed_wherever_they_lie(tmp_path: Path, ope
     archive = open_folder(tmp_path / "export")
     listed = archive.reads.list_instances(StudyRef(study_uid=ObjectSpec(study=1).study_uid))
     assert [record.locator for record in listed] == ["a/IM", "c/IM"]
+
+
+def test_files_that_a_dicomdir_names_and_that_are_not_there_are_told_of(tmp_path: Path, open_folder: _Open) -> None:
+    media = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
+    shutil.copytree(media, tmp_path / "cd")
+    whole = _inventory(open_folder(tmp_path / "cd"))
+    directories = {item.locator for item in whole if isinstance(item, Refused) and item.code == "media-directory"}
+    assert "DICOMDIR" in directories
+    before = {item.locator for item in whole if isinstance(item, Refused) and item.code == "missing-file"}
+    gone = tmp_path / "cd" / "77654033" / "CR1" / "6154"
+    assert gone.is_file()
+    gone.unlink()
+    after = {item.locator for item in _inventory(open_folder(tmp_path / "cd")) if isinstance(item, Refused)}
+    assert "DICOMDIR#77654033/CR1/6154" in after - before
+    assert not any(code.startswith("DICOMDIR#77654033/CR1/") for code in before)

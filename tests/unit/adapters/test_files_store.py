@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,11 +107,14 @@ class _FailingCall:
         self._real = getattr(os, name)
         self._left = nth
         self._error = error
+        self._lock = threading.Lock()
         monkeypatch.setattr(os, name, self)
 
     def __call__(self, *args: object, **kwargs: object) -> object:
-        self._left -= 1
-        if self._left == 0:
+        with self._lock:
+            self._left -= 1
+            strikes = self._left == 0
+        if strikes:
             raise OSError(self._error, os.strerror(self._error))
         return self._real(*args, **kwargs)
 

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from vna_lifecycle.adapters.files.durable import Folders, copy_bytes, forget_cached, write_error
+from vna_lifecycle.adapters.files.durable import Folders, copy_bytes, forget_cached, sync_all, write_error
 from vna_lifecycle.adapters.files.holdings import Holdings
 from vna_lifecycle.adapters.files.incoming import incoming_folder
 from vna_lifecycle.adapters.files.layout import object_position
@@ -75,8 +75,10 @@ class Store:
         answers: list[_Answer] = []
         by_study: dict[StudyUID, list[_Staged]] = {}
         with incoming_folder(self._tree.root) as folder:
-            for number, item in enumerate(batch):
-                staged = self._stage(item, folder / f"{number}.dcm")
+            copies = _copies(folder, [item for item in batch if not self._taken(item)])
+            for item in batch:
+                copied = copies.get(id(item))
+                staged = copied if isinstance(copied, StoreFailure) else self._stage(item, copied)
                 if isinstance(staged, StoreFailure):
                     answers.append(staged)
                 else:
@@ -85,33 +87,26 @@ class Store:
                 answers += self._commit_study(study_uid, members)
         return answers
 
-    def _stage(self, item: Fetched, file: Path) -> _Staged | StoreFailure:
+    def _taken(self, item: Fetched) -> bool:
+        return self._tree.path(object_position(item.record.sop_instance_uid)).exists()
+
+    def _stage(self, item: Fetched, file: Path | None) -> _Staged | StoreFailure:
+        """Look at the copy rather than at what was copied: what it says is what gets stored."""
         uid = item.record.sop_instance_uid
-        taken = self._tree.path(object_position(uid)).exists()
         try:
-            reading = item.path.open("rb")
-        except OSError as error:
-            message = f"the fetched file cannot be read: {error.strerror}"
-            return StoreFailure(sop_instance_uid=uid, code="unreadable-source", message=message)
-        try:
-            with reading:
-                if taken:
-                    stored = self._holdings.examine(item.path)
-                else:
-                    descriptor = os.open(file, _NEW, 0o440)  # read only: nothing may write to it again
-                    try:
-                        copy_bytes(reading, descriptor)
-                        os.fsync(descriptor)
-                        stored = self._holdings.examine(file)
-                        forget_cached(descriptor)
-                    finally:
-                        os.close(descriptor)
+            stored = self._holdings.examine(file or item.path)
         except DicomRefused as refusal:
             return StoreFailure(sop_instance_uid=uid, code=refusal.code, message=str(refusal))
+        except OSError as error:
+            if file is not None:
+                raise
+            return _unreadable(uid, error)
         if stored.record.sop_instance_uid != uid:
             message = "the file has another SOP Instance UID than its record"
             return StoreFailure(sop_instance_uid=uid, code="uid-mismatch", message=message)
-        return _Staged(source=item.path, file=None if taken else file, stored=stored)
+        if file is not None:
+            _drop_from_cache(file)
+        return _Staged(source=item.path, file=file, stored=stored)
 
     def _commit_study(self, study_uid: StudyUID, members: Sequence[_Staged]) -> list[_Answer]:
         answers: list[_Answer] = []
@@ -154,6 +149,42 @@ class Store:
             folders.changed(position[:-1])
             entered.append(self._holdings.examine(path))
         return Receipt(sop_instance_uid=staged.uid, outcome=Outcome.ALREADY_PRESENT)
+
+
+def _copies(folder: Path, items: Sequence[Fetched]) -> dict[int, Path | StoreFailure]:
+    """A durable copy of each item's file under a temporary name, by the item's ``id``."""
+    copies: dict[int, Path | StoreFailure] = {}
+    opened: list[int] = []
+    try:
+        for number, item in enumerate(items):
+            try:
+                reading = item.path.open("rb")
+            except OSError as error:
+                copies[id(item)] = _unreadable(item.record.sop_instance_uid, error)
+                continue
+            with reading:
+                file = folder / f"{number}.dcm"
+                opened.append(os.open(file, _NEW, 0o440))  # read only: nothing may write to it again
+                copy_bytes(reading, opened[-1])
+                copies[id(item)] = file
+        sync_all(opened)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    return copies
+
+
+def _drop_from_cache(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        forget_cached(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unreadable(uid: SOPInstanceUID, error: OSError) -> StoreFailure:
+    message = f"the fetched file cannot be read: {error.strerror}"
+    return StoreFailure(sop_instance_uid=uid, code="unreadable-source", message=message)
 
 
 def _conflict(uid: SOPInstanceUID, conflict: ConflictClass) -> StoreFailure:
