@@ -46,6 +46,7 @@ class Journal:
         self._actor = actor
         self._epoch = epoch
         self._notify = notify
+        self._folded = catalog.projected_size()
 
     def record(self, events: Sequence[tuple[str, Event]], *, actor: str = "") -> tuple[RecordedEvent, ...]:
         """Append events, each with its idempotency key, and fold them into the current state.
@@ -57,7 +58,12 @@ class Journal:
             return ()
         drafts = [Draft(event=event, key=key, actor=actor or self._actor) for key, event in events]
         recorded = self.ledger.append(drafts, epoch=self._epoch)
-        self.sync()
+        new = [event for event in recorded if event.sequence >= self._folded]
+        if [event.sequence for event in new] == list(range(self._folded, self._folded + len(new))):
+            self.catalog.project(new, self.members)
+            self._folded += len(new)
+        else:
+            self.sync()  # others have appended in between
         if self._notify is not None:
             self._deliver(self._notify)
         return recorded
@@ -71,12 +77,14 @@ class Journal:
 
     def sync(self) -> bool:
         """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any."""
-        start = self.catalog.projected_size()
         size = self.ledger.size()
-        for first in range(start, size, PROJECTED_AT_ONCE):
+        if size == self._folded:
+            return False
+        for first in range(self.catalog.projected_size(), size, PROJECTED_AT_ONCE):
             batch = list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size)))
             self.catalog.project(batch, self.members)
-        return size > start
+        self._folded = size
+        return True
 
     # ------------------------------------------------------------------------------------------------ evidence
 

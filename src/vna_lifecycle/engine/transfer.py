@@ -30,6 +30,7 @@ from vna_lifecycle.model.lifecycle import MigrationState
 UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STORING, MigrationState.STORED)
 UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE)
 POLL_SECONDS = 0.5
+TOLD_EVERY_SECONDS = 0.2
 LONGEST_WAIT = dt.timedelta(minutes=15)
 
 
@@ -91,6 +92,9 @@ class Transfer:
     _again: deque[tuple[dt.datetime, StudyWork]] = field(factory=deque, init=False)
     _stop: VnaLifecycleError | None = field(default=None, init=False)
     _moved: int = field(default=0, init=False)
+    _ended: int = field(default=0, init=False)
+    _paused: bool = field(default=False, init=False)
+    _told_at: float = field(default=0.0, init=False)
     _pool: Executor | None = field(default=None, init=False)
 
     def run(self, wave: str, *, retry: bool = False) -> TransferResult:
@@ -133,7 +137,9 @@ class Transfer:
     # ------------------------------------------------------------------------------------------------ the loop
 
     def _loop(self, wave: str, todo: Iterator[StudyWork], begun: float) -> str:
-        total = self.journal.catalog.wave_status(wave).studies
+        status = self.journal.catalog.wave_status(wave)
+        total, self._ended = status.studies, status.imported
+        self._paused = self.journal.catalog.paused(wave)
         exhausted = False
         while True:
             held_up = self._held_up(wave)
@@ -161,12 +167,13 @@ class Transfer:
                 self._tell(wave, total, begun, held_up)
 
     def _held_up(self, wave: str) -> str:
-        self.journal.sync()  # a person may have paused the wave from another process
+        if self.journal.sync():  # a person may have paused the wave from another process
+            self._paused = self.journal.catalog.paused(wave)
         if self._stop is not None:
             return "stopped"
         if self.bench.cancelled.is_set():
             return "cancelled"
-        if self.journal.catalog.paused(wave):
+        if self._paused:
             return "paused"
         return "" if self.allowance() > 0 else "outside the transfer window"
 
@@ -259,6 +266,7 @@ class Transfer:
                 return list(step.events), self._done(flight)
 
     def _done(self, flight: Flight) -> Callable[[], None]:
+        self._ended += 1
         return lambda: self.bench.clear(flight.attempt.study.label)
 
     # ------------------------------------------------------------------------------------------------ trouble
@@ -303,16 +311,19 @@ class Transfer:
         return again
 
     def _tell(self, wave: str, total: int, begun: float, note: str) -> None:
-        status = self.journal.catalog.wave_status(wave)
+        now = self.seconds()
+        if now - self._told_at < TOLD_EVERY_SECONDS and self._flights:
+            return
+        self._told_at = now
         self.tell(
             Progress(
                 activity="transfer",
                 subject=wave,
-                done=status.studies - status.remaining,
+                done=min(self._ended, total),
                 total=total,
                 unit="studies",
                 size=self._moved,
-                seconds=self.seconds() - begun,
+                seconds=now - begun,
                 note=note,
             )
         )
