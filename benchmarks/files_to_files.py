@@ -54,7 +54,7 @@ name = "all"
 
 @frozen(kw_only=True)
 class Usage:
-    """What processes took that ran one after the other: each one's seconds, CPU seconds in all, the largest's memory."""
+    """What processes took, run in turn: the seconds of each, CPU seconds in all, and the largest one's memory."""
 
     steps: tuple[float, ...]
     cpu_seconds: float
