@@ -32,16 +32,18 @@ from vna_lifecycle.dicom.elements import FRAGMENTS, ITEM, ITEM_END, PIXEL_DATA, 
 from vna_lifecycle.dicom.source import Source
 
 _HEADER: Final = Struct("<HHL").pack
-_ITEM: Final = b"\xfe\xff\x00\xe0\xff\xff\xff\xff"
-_ITEM_END: Final = b"\xfe\xff\x0d\xe0\x00\x00\x00\x00"
-_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+_DELIMITERS: Final = {
+    ITEM: b"\xfe\xff\x00\xe0\xff\xff\xff\xff",
+    ITEM_END: b"\xfe\xff\x0d\xe0\x00\x00\x00\x00",
+    SEQUENCE_END: b"\xfe\xff\xdd\xe0\x00\x00\x00\x00",
+}
 _WORDS: Final = {
     **dict.fromkeys((b"AT", b"OW", b"SS", b"US"), "H"),
     **dict.fromkeys((b"FL", b"OF", b"OL", b"SL", b"UL"), "I"),
     **dict.fromkeys((b"FD", b"OD", b"OV", b"SV", b"UV"), "Q"),
 }
 _PADDING: Final = 0xFFFCFFFC
-_ENCODING_ONLY: Final = PIXEL_DATA | {0x7FE00001, 0x7FE00002}
+_ENCODING_ONLY: Final = PIXEL_DATA | {0, 0x7FE00001, 0x7FE00002}
 _WHOLE: Final = 1 << 16
 
 
@@ -53,37 +55,35 @@ def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tu
     top = pending = 0
     for tag, vr, offset, length, depth, big in elements:
         if not depth:
-            top = tag
-            if tag in _ENCODING_ONLY or not tag:
-                top = 0
-                continue
+            top = 0 if tag in _ENCODING_ONLY else tag
         if not top:
             continue
-        if tag == SEQUENCE_END:
-            if pending:  # nothing was in it
+        if pending:
+            if tag == SEQUENCE_END:  # nothing was in it
                 yield top, _HEADER(pending >> 16, pending & 0xFFFF, 0)
                 pending = 0
-            else:
-                yield top, _SEQUENCE_END
-            continue
-        if pending:
+                continue
             yield top, _HEADER(pending >> 16, pending & 0xFFFF, UNDEFINED)
             pending = 0
-        if tag == ITEM:
-            if vr == FRAGMENTS:
-                yield top, _HEADER(0xFFFE, 0xE000, length)
-                for chunk in source.chunks(offset, length):
-                    yield top, chunk
-            else:
-                yield top, _ITEM
-        elif tag == ITEM_END:
-            yield top, _ITEM_END
-        elif vr == b"SQ" or vr == FRAGMENTS:
+        if vr == b"SQ":
             pending = tag
+        elif vr == FRAGMENTS:
+            if tag != ITEM:
+                pending = tag
+                continue
+            yield top, _HEADER(0xFFFE, 0xE000, length)
+            for chunk in source.chunks(offset, length):
+                yield top, chunk
+        elif tag in _DELIMITERS:
+            yield top, _DELIMITERS[tag]
         elif tag & 0xFFFF and tag != _PADDING:
-            if vr_of(tag) in TEXT_VRS:
+            if length and vr_of(tag) in TEXT_VRS:
                 length = _unpadded(source, offset, length)
-            yield top, _HEADER(tag >> 16, tag & 0xFFFF, length)
+            header = _HEADER(tag >> 16, tag & 0xFFFF, length)
+            if length <= _WHOLE and not big:
+                yield top, header + source.read(offset, length)
+                continue
+            yield top, header
             for chunk in little_endian(source, offset, length, word(tag, vr) if big else ""):
                 yield top, chunk
 
@@ -96,10 +96,7 @@ def word(tag: int, vr: bytes) -> str:
 def little_endian(source: Source, offset: int, length: int, code: str) -> Iterator[bytes]:
     """A value in pieces of at most 1 MiB; with a type code, from big endian words of that type."""
     if not code or length % array(code).itemsize:
-        if length <= _WHOLE:
-            yield source.read(offset, length)
-        else:
-            yield from source.chunks(offset, length)
+        yield from source.chunks(offset, length)
         return
     for chunk in source.chunks(offset, length):
         words = array(code, chunk)

@@ -40,6 +40,8 @@ def _codec(term: str) -> str:
     match = _TERM.fullmatch(term)
     number = match[1] if match else ""
     extended = term[4:8] == "2022"
+    if number == "192" and not extended:
+        return "utf_8"
     return _SINGLE_BYTE.get(number) or (_MULTI_BYTE.get(number, LATIN) if extended else LATIN)
 
 

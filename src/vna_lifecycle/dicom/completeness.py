@@ -15,6 +15,11 @@ _STORAGE: Final = "1.2.840.10008.5.1.4.1.1."
 _PIXELS: Final = (0x7FE00010, 0x7FE00008, 0x7FE00009, 0x00287FE0)  # (0028,7FE0): the pixels are served elsewhere (JPIP)
 
 
+_DESCRIBED: Final = (*_PIXELS, 0x56000020)  # what Rows and Columns describe: pixels or spectra
+_STRUCTURE_SET: Final = 0x300C0060  # must follow in a plan whose RT Plan Geometry is PATIENT (PS3.3 C.8.8.9)
+PLAN_GEOMETRY: Final = 0x300A000C
+
+
 def _each(suffixes: str, *tags: int) -> dict[str, tuple[int, ...]]:
     return dict.fromkeys((_STORAGE + suffix for suffix in suffixes.split()), tags)
 
@@ -45,7 +50,7 @@ REQUIRED: Final[dict[str, tuple[int, ...]]] = {
     **_each("67", 0x00409094),
     **_each("481.2", *_PIXELS, 0x30040050),
     **_each("481.3", 0x30060080),
-    **_each("481.5 481.8", 0x300A000C),
+    **_each("481.5 481.8", _STRUCTURE_SET),
 }
 """By SOP class: attributes of which at least one must be there (type 1 in the class's IOD, PS3.3 A.2-A.87)."""
 
@@ -64,7 +69,15 @@ _WITHOUT_PATIENT: Final = (
 
 
 def require_complete(
-    sop_class: str, sop_instance: str, study: str, series: str, *, has_rows: bool, seen: set[int], end: int
+    sop_class: str,
+    sop_instance: str,
+    study: str,
+    series: str,
+    *,
+    has_rows: bool,
+    plan_geometry: bytes | None,
+    seen: set[int],
+    end: int,
 ) -> None:
     """Refuse an object that lacks what its SOP class cannot do without. ``seen`` holds the `WITNESSES` found.
 
@@ -77,7 +90,9 @@ def require_complete(
     if not (sop_class and sop_instance and study and series):
         raise refused("incomplete-object", end)
     required = REQUIRED.get(sop_class)
-    if required is not None and not seen.intersection(required):
+    if required == (_STRUCTURE_SET,) and plan_geometry is not None and not plan_geometry.startswith(b"PATIENT"):
+        required = None
+    if required is not None and seen.isdisjoint(required):
         raise refused("truncated" if has_rows else "incomplete-object", end)
-    if has_rows and not seen:
+    if has_rows and seen.isdisjoint(_DESCRIBED):
         raise refused("truncated", end)

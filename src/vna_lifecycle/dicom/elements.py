@@ -60,6 +60,7 @@ def walk(
     is_sequence: Callable[[int], bool | None] = lambda tag: None,
     single: bool = False,
     budget: int | None = None,
+    beginning: int | None = None,
 ) -> Iterator[Element]:
     """Every element from ``start`` to the end of ``source``, in file order.
 
@@ -79,7 +80,8 @@ def walk(
     # a level of nesting: its mode, where it ends (-1: at a delimiter), where it must end at the latest, its encoding
     mode, end, bound = _DATASET, size, size
     stack: list[tuple[int, int, int, bool, bool]] = []
-    depth = 0
+    depth = opened = 0
+    beginning = start if beginning is None else beginning
     pos = start
     while True:
         if single and not stack and pos != start:
@@ -136,7 +138,7 @@ def walk(
                     raise refused("too-deep", pos)
                 pos = value
                 continue
-            if tag == 0 and not stack and pos != start:
+            if tag == 0 and not stack and pos != beginning:
                 if not _padded(source, pos, limits):
                     raise refused("trailing-data", pos)
                 yield 0, b"", pos, size - pos, 0, big
@@ -147,6 +149,7 @@ def walk(
             if group == 0xFFFE:
                 if tag != ITEM_END or end != -1 or length:
                     raise refused("malformed", pos)
+                empty = empty + 1 if pos == opened else 0
                 yield ITEM_END, b"", value, 0, depth, big
                 pos = value
                 mode, end, bound, explicit, big = stack.pop()
@@ -183,7 +186,9 @@ def walk(
             continue
         if tag != ITEM:
             raise refused("malformed", pos)
-        empty = 0 if length else empty + 1
+        if length != UNDEFINED:
+            empty = 0 if length else empty + 1
+        opened = value
         if empty > limits.empty_items:
             raise refused("item-flood", pos)
         if length != UNDEFINED and value + length > bound:

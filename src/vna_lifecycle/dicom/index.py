@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from attrs import define, field
 
-from vna_lifecycle.dicom.completeness import WITNESSES
+from vna_lifecycle.dicom.completeness import PLAN_GEOMETRY, WITNESSES
 from vna_lifecycle.dicom.elements import ITEM_END, PIXEL_DATA, Element, walk
 from vna_lifecycle.dicom.limits import LIMITS, Limits, refused
 from vna_lifecycle.dicom.part10 import Beginning
@@ -34,7 +34,7 @@ OF_SERIES: Final = (
     0x00080050, 0x00081030, 0x0020000E, 0x00200011, 0x00080060, 0x0008103E, 0x00180015, 0x00200060, CHARACTER_SET,
 )  # fmt: skip
 _OF_INSTANCE: Final = (
-    SOP_CLASS, SOP_INSTANCE, INSTANCE_NUMBER, SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, ALLOCATED,
+    SOP_CLASS, SOP_INSTANCE, INSTANCE_NUMBER, SAMPLES, PHOTOMETRIC, FRAMES, ROWS, COLUMNS, ALLOCATED, PLAN_GEOMETRY,
 )  # fmt: skip
 IN_ITEMS: Final = (CHARACTER_SET, 0x00080100, 0x00080102, 0x00080119, 0x00080120, 0x00400031, 0x00400032)
 _VALUES: Final = frozenset(OF_SERIES) | frozenset(_OF_INSTANCE)
@@ -100,7 +100,9 @@ def collect(source: Source, start: int, beginning: Beginning, limits: Limits) ->
             pos += run.length
             continue
         singles -= 1
-        elements = walk(source, pos, explicit=True, big=False, limits=limits, single=singles > 0, budget=left)
+        elements = walk(
+            source, pos, explicit=True, big=False, limits=limits, single=singles > 0, budget=left, beginning=start
+        )
         count, pos = _note(elements, source, found, limits)
         left -= count
     return found

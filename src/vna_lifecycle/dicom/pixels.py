@@ -33,7 +33,9 @@ class Pixels:
         inside = False
         for element in elements:
             tag, vr, offset, length, depth, big = element
-            if not depth:
+            if depth and not inside:
+                pass
+            elif not depth:
                 inside = False
                 if tag in PIXEL_DATA:
                     self.present = True
@@ -45,7 +47,7 @@ class Pixels:
                         self.words = word(tag, vr) if big else ""
                         # in big endian words the pad byte changes places with the last byte of the pixels
                         self.bounds.extend((offset, offset + length - (self.padded and not self.words)))
-            elif inside and tag == ITEM:
+            elif tag == ITEM:
                 if self.table == (0, 0):
                     self.table = (offset, offset + length)
                 else:

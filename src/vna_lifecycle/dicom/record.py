@@ -6,7 +6,7 @@ import re
 from typing import Final, Literal
 
 from vna_lifecycle.dicom.charset import codecs_of, decode
-from vna_lifecycle.dicom.completeness import require_complete
+from vna_lifecycle.dicom.completeness import PLAN_GEOMETRY, require_complete
 from vna_lifecycle.dicom.index import (
     ACCESSION_ISSUER,
     ALLOCATED,
@@ -51,6 +51,7 @@ def assemble(found: Found, beginning: Beginning, end: int, size: int, locator: s
         series.study_uid,
         series.series_uid,
         has_rows=ROWS in values and COLUMNS in values,
+        plan_geometry=values.get(PLAN_GEOMETRY),
         seen=found.seen,
         end=size,
     )

@@ -119,7 +119,7 @@ def _read(
             if vr == b"UN" or stop > end or not number or group == 0xFFFE:
                 break
             if tag in values:
-                if stop > filled:
+                if stop > filled or length > limits.value_size:
                     break
                 found.append((tag, value - at, stop - at))
             elif tag in witnesses:
