@@ -53,6 +53,7 @@ app = App(
     help_epilogue=EXIT_CODES,
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 for _number, (_name, _place, _help) in enumerate(VERBS):
     app.command(f"{__package__}.{_place}", name=_name, help=_help, sort_key=_number)

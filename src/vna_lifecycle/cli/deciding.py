@@ -66,7 +66,9 @@ def remediate(
     *,
     choose: Annotated[
         tuple[str, ...],
-        Parameter(negative=(), help="UID=DIGEST: the content that begins with DIGEST is the true one. May be repeated."),
+        Parameter(
+            negative=(), help="UID=DIGEST: the content that begins with DIGEST is the true one. May be repeated."
+        ),
     ] = (),
     by: Annotated[str, Parameter(name="--by", help="The person who decides; needed with --choose.")] = "",
     reason: Annotated[str, Parameter(name="--reason", help="Why; needed with --choose, and put on record.")] = "",

@@ -108,6 +108,9 @@ def transfer(
             raise StateError("nothing is planned", hint="vna-lifecycle plan")
         if dry_run:
             return _transfer_dry(opening, waves, retry=retry, show=show)
+        # An archive that vanishes in the middle is waited for; one that is not there to begin with is told at once.
+        for archive in (*opening.config.migration.sources, opening.config.migration.target):
+            opening.archive(archive)
         results: list[TransferResult] = []
         for name in waves:
             with telling() as tell:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from vna_lifecycle.errors import StorageError
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import RenderableType
 
 
 def print_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
@@ -33,19 +32,9 @@ def say(text: str = "") -> None:
 
 def show(*renderables: RenderableType) -> None:
     """Tables and coloured text; plain text of 80 columns where standard output is no terminal."""
-    console().print(*renderables, sep="\n")
-
-
-def console() -> Console:
-    """Standard output as it is now."""
-    return _console(sys.stdout.isatty(), id(sys.stdout))
-
-
-@functools.lru_cache(maxsize=1)
-def _console(terminal: bool, stream: int) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+    Console(highlight=False, markup=False, emoji=False).print(*renderables, sep="\n")
 
 
 def safe(text: str) -> str:

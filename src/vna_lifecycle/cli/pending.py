@@ -19,7 +19,7 @@ _AT_ONCE = 500
 
 @frozen(kw_only=True)
 class Pending:
-    """What a transfer of a wave would take up now. ``size`` is in bytes."""
+    """What a transfer of a wave would take up now, as the sources list it; ``size`` is in bytes."""
 
     wave: str
     studies: int
@@ -41,7 +41,10 @@ def pending(program: Program, wave: str, *, retry: bool) -> Pending:
         after = page[-1].label
         for work in page:
             if retry or _goes_on(work, program.config.execution.attempts):
-                studies, instances, size = studies + 1, instances + work.instances, size + work.size
+                listed = program.catalog.study(work.study_uid)
+                studies += 1
+                instances += (listed.instances or 0) if listed else work.instances
+                size += listed.size if listed else work.size
     return Pending(wave=wave, studies=studies, instances=instances, size=size)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -93,7 +94,7 @@ class Demo:
         }
 
     def _command(self, verb: str) -> str:
-        return f"vna-lifecycle {verb} --program {self.folder}"
+        return f"vna-lifecycle {verb} --program {shlex.quote(str(self.folder))}"
 
     # ------------------------------------------------------------------------------------------------ steps
 
@@ -103,25 +104,25 @@ class Demo:
         if not begun and self.folder.exists() and any(self.folder.iterdir()):
             raise StateError("the folder holds something else than the demo", hint="Name a new or an empty folder")
         if begun and old.exists() and (self.folder / "ledger.db").exists():
-            audience.say(f"The demo is in {self.folder} already: nothing that is done is done again.")
-            audience.say(f"To start over, delete the folder: rm -r {self.folder}")
+            audience.say("The demo is there already: nothing that is done is done again.")
+            audience.command(f"rm -r {shlex.quote(str(self.folder))}", "To start over, delete its folder:")
             return
         audience.chapter(
             "An old archive, and a program to move it",
             "The archive is made of real DICOM files (those that pydicom ships): imported discs, two volumes with "
             "copies of copies, odd and damaged files, paperwork. A program is a folder: settings, a record that can "
             "only grow (ledger), what was found (catalog), and evidence (vault).",
-            f"vna-lifecycle init {self.folder}",
+            f"vna-lifecycle init {shlex.quote(str(self.folder))}",
         )
         (self.folder / "new").mkdir(parents=True, exist_ok=True)
         config.write_text(PROGRAM_TOML, encoding="utf-8")
         if not old.exists():
             build_legacy_archive(old)
         files = sum(1 for path in old.rglob("*") if path.is_file())
-        audience.say(f"{files} files in {old}")
+        audience.say(f"the old archive: {files} files in {old.name}")
         if not (self.folder / "ledger.db").exists():
             Program.init(self.folder, name=NAME)
-        audience.say(f"a program in {self.folder}, its settings in program.toml")
+        audience.say(f"the program: {', '.join(sorted(path.name for path in self.folder.iterdir()))}")
 
     def _check(self, program: Program, audience: Audience) -> None:
         audience.chapter(
