@@ -88,7 +88,7 @@ def open_sqlite(path: Path, *, schema: Schema, create: bool = False, read_only: 
         if create:
             with writing(engine) as connection:
                 _create(connection, schema)
-            _make_entry_durable(path)
+            make_entry_durable(path)
         with engine.connect() as connection:
             _recognise(connection, path, schema)
     except BaseException:
@@ -173,7 +173,8 @@ def _recognise(connection: Connection, path: Path, schema: Schema) -> None:
         )
 
 
-def _make_entry_durable(path: Path) -> None:
+def make_entry_durable(path: Path) -> None:
+    """Make sure that a new file, or a renamed one, is found in its directory after a power loss."""
     descriptor = os.open(path.resolve().parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,7 +14,7 @@ from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, text
 
-from vna_lifecycle.database import Schema, device_failed, open_sqlite, writing
+from vna_lifecycle.database import Schema, device_failed, make_entry_durable, open_sqlite, writing
 from vna_lifecycle.errors import (
     IntegrityError,
     LeaseLost,
@@ -282,13 +282,15 @@ class Ledger:
         note = self.head().note
         if not note:
             raise StateError("this ledger is not signed, so it has no checkpoints")
-        partial = self.head_file.with_name(self.head_file.name + ".partial")
+        own = f"{os.getpid()}-{threading.get_ident()}"  # others may do the same at the same time
+        partial = self.head_file.with_name(f"{self.head_file.name}.{own}.partial")
         try:
             with partial.open("w", encoding="utf-8", newline="\n") as file:
                 file.write(note)
                 file.flush()
                 os.fsync(file.fileno())
             partial.replace(self.head_file)
+            make_entry_durable(self.head_file)
         except OSError as exc:
             raise StorageError(f"the head cannot be written ({exc.strerror})", path=self.head_file) from exc
         return note

@@ -16,7 +16,7 @@ from vna_lifecycle.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vna_lifecycle.ledger.codec import Data, canonical, parse, recorded
 from vna_lifecycle.ledger.keys import check_keys
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows, read_subtree
-from vna_lifecycle.model.event import Event
+from vna_lifecycle.model.event import Event, ProgramCreated
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 
 _PLANNING: Final = frozenset({"wave-planned", "studies-excluded", "plan-dropped"})
@@ -94,7 +94,7 @@ def verify_ledger(
         first_bad, reason = found.first_bad, found.reason
         if deep and not reason:
             first_bad, reason = check_keys(connection, head)
-        reason = reason or broken or _check_structure(connection)
+        reason = reason or broken or _check_named_key(connection, head) or _check_structure(connection)
     except LedgerCorrupt as exc:
         return Verification(size=0, root=merkle.EMPTY_ROOT.hex(), first_bad=exc.sequence, reason=str(exc))
     return Verification(size=found.size, root=found.root, first_bad=first_bad, reason=reason)
@@ -208,6 +208,15 @@ def _after_plans(states: frozenset[MigrationState]) -> frozenset[MigrationState]
         found = frozenset(TRANSITIONS[key] for key in TRANSITIONS if key[0] in found and key[1] in _PLANNING) - reached
         reached |= found
     return reached
+
+
+def _check_named_key(connection: Connection, head: Head) -> str:
+    """A program's first event names its key: who would replace the head's key has to rewrite everything."""
+    for row in read_rows(connection, 0, min(1, head.size)):
+        match parse(row.body):
+            case {"kind": ProgramCreated.kind, "data": {"public_key": str(named)}} if named != head.public_key:
+                return "the head is signed by another key than the first event names"
+    return ""
 
 
 def _check_structure(connection: Connection) -> str:

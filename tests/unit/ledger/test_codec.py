@@ -78,6 +78,20 @@ def test_other_bytes_are_not_an_envelope(body: bytes) -> None:
         codec.parse(body)
 
 
+def test_a_fraction_or_something_behind_the_envelope_is_not_an_envelope(draft: typing.Callable[..., object]) -> None:
+    body = codec.encode(draft(1).event, **envelope)
+    assert codec.parse(body)["sequence"] == 7
+    for wrong in (
+        body + b" ",
+        body + b"{}",
+        b" " + body,
+        body.replace(b":7,", b":7.0,"),
+        body.replace(b":7,", b":7e0,"),
+    ):
+        with pytest.raises(ValueError):
+            codec.parse(wrong)
+
+
 @pytest.mark.parametrize("change", [{"kind": "study-teleported"}, {"version": 2}])
 def test_an_event_of_a_newer_version_says_so(draft: typing.Callable[..., object], change: dict[str, object]) -> None:
     stored = {**codec.parse(codec.encode(draft(1).event, **envelope)), **change}

@@ -109,6 +109,18 @@ def test_a_consistency_path_does_not_hold_for_a_changed_beginning(data: list[byt
     assert not merkle.verify_consistency(len(data) + 1, _mth(data[:old]), len(data), _mth(data), path)
 
 
+def test_a_path_of_another_length_than_the_tree_is_deep_proves_nothing() -> None:
+    leaves = [merkle.leaf_hash(data) for data in LEAVES[:2]]
+    two = merkle.node_hash(*leaves)
+    assert merkle.verify_inclusion(leaves[1], 1, 2, [leaves[0]], two)
+    assert not merkle.verify_inclusion(leaves[1], 0, 1, [leaves[0]], two)
+    assert not merkle.verify_inclusion(leaves[1], 3, 4, [leaves[0]], two)
+    assert merkle.verify_consistency(1, leaves[0], 2, two, [leaves[1]])
+    assert not merkle.verify_consistency(1, leaves[0], 3, two, [leaves[1]])
+    four = merkle.node_hash(two, two)
+    assert not merkle.verify_consistency(1, leaves[0], 2, four, [leaves[1], two])
+
+
 def test_every_tree_goes_on_from_the_empty_one() -> None:
     assert merkle.verify_consistency(0, _mth([]), 8, _mth(LEAVES), merkle.consistency_path(0, 8, _Tree(LEAVES).subtree))
     assert not merkle.verify_consistency(0, _mth([b""]), 8, _mth(LEAVES), [])

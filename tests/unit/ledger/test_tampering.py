@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vna_lifecycle.errors import LedgerCorrupt, VnaLifecycleError
 from vna_lifecycle.ledger import Draft, Ledger, merkle, public_key_text, sign_checkpoint
 from vna_lifecycle.ledger.codec import encode
-from vna_lifecycle.model.event import PlanDropped, StudyStored, StudyWithdrawn, WavePlanned
+from vna_lifecycle.model.event import PlanDropped, ProgramCreated, StudyStored, StudyWithdrawn, WavePlanned
 
 KEYS = ("alpha", "bravo", "charlie", "delta", "echo")
 EVENTS = len(KEYS)
@@ -134,6 +134,19 @@ def test_a_forgery_that_is_signed_by_another_key_is_found_by_whoever_knows_the_r
     _forge(small, 3, Ed25519PrivateKey.generate(), total=EVENTS)
     small.head_file.unlink()
     assert not small.verify(public_key=small.public_key).ok
+
+
+def test_a_key_other_than_the_one_that_the_first_event_names_is_found(
+    tmp_path: Path, clock: object, draft: Callable[..., Draft], key: Ed25519PrivateKey
+) -> None:
+    with Ledger.create(tmp_path / "ledger.db", origin="o", clock=clock, signing_key=key) as made:
+        created = ProgramCreated(name="Old to new", public_key=made.public_key)
+        made.append([Draft(event=created, key="program", actor="a"), draft(0)])
+        assert made.verify().ok
+    _forge(made, 1, Ed25519PrivateKey.generate(), total=2)
+    made.head_file.unlink()
+    with Ledger.open(made.path, clock=clock) as forged:
+        assert "another key" in forged.verify().reason
 
 
 def test_a_forgery_with_the_right_key_is_found_by_whoever_kept_a_checkpoint(
