@@ -5,6 +5,7 @@ The docstring of a class names the tests that must fail for it.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from attrs import evolve
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.ledger import Draft, Ledger
+from vna_lifecycle.model.event import RecordedEvent
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused, StudyRecord
 from vna_lifecycle.ports import (
@@ -33,7 +36,14 @@ from vna_lifecycle.ports import (
     StoreFailure,
     StudyQuery,
 )
-from vna_lifecycle.testing.conformance import BatchImporterSuite, SourceSuite, StoreSuite, WithdrawSuite, site
+from vna_lifecycle.testing.conformance import (
+    BatchImporterSuite,
+    LedgerSuite,
+    SourceSuite,
+    StoreSuite,
+    WithdrawSuite,
+    site,
+)
 from vna_lifecycle.testing.faults import Corrupt, Drop, Fault, Lose
 from vna_lifecycle.testing.memory import MemorySettings, MemoryState, fill, memory_state, open_memory
 
@@ -548,3 +558,75 @@ class TestJobImportsOtherBytes(_Target, BatchImporterSuite):
 
     imports = True
     faults = (Corrupt(on="stage", nth=2),)
+
+
+# Ledgers
+
+
+class _Ledger(LedgerSuite):
+    ledger: type[Ledger] = Ledger
+
+    def open_ledger(self, folder: Path) -> Ledger:
+        path = folder / "ledger.sqlite"
+        if path.exists():
+            return self.ledger.open(path, clock=_now)
+        return self.ledger.create(path, origin="example", clock=_now)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+
+
+class TestSoundLedger(_Ledger):
+    """"""
+
+
+class TestLosesTheLastEvent(_Ledger):
+    """test_what_is_appended_is_read_in_order test_it_is_there_when_opened_again"""
+
+    class ledger(Ledger):  # noqa: N801
+        def append(self, drafts: Sequence[Draft], **options: int | None) -> tuple[RecordedEvent, ...]:
+            recorded = super().append([*drafts][:-1], **options)
+            return (*recorded, *recorded[-1:])
+
+
+class TestIgnoresIdempotencyKeys(_Ledger):
+    """test_a_key_is_appended_once test_a_retry_may_repeat_its_expected_size test_an_event_is_found_by_its_key"""
+
+    class ledger(Ledger):  # noqa: N801
+        calls = itertools.count()
+
+        def append(self, drafts: Sequence[Draft], **options: int | None) -> tuple[RecordedEvent, ...]:
+            return super().append([evolve(draft, key=f"{draft.key}/{next(self.calls)}") for draft in drafts], **options)
+
+
+class TestIgnoresTheExpectedSize(_Ledger):
+    """test_an_outdated_decision_is_refused"""
+
+    class ledger(Ledger):  # noqa: N801
+        def append(self, drafts: Sequence[Draft], **options: int | None) -> tuple[RecordedEvent, ...]:
+            return super().append(drafts, epoch=options.get("epoch"))
+
+
+class TestIgnoresTheEpoch(_Ledger):
+    """test_a_fenced_coordinator_appends_nothing"""
+
+    class ledger(Ledger):  # noqa: N801
+        def append(self, drafts: Sequence[Draft], **options: int | None) -> tuple[RecordedEvent, ...]:
+            return super().append(drafts, expected_size=options.get("expected_size"))
+
+
+class TestAppendsPartly(_Ledger):
+    """test_a_key_never_means_two_events"""
+
+    class ledger(Ledger):  # noqa: N801
+        def append(self, drafts: Sequence[Draft], **options: int | None) -> tuple[RecordedEvent, ...]:
+            return tuple(event for draft in drafts for event in super(type(self), self).append([draft]))
+
+
+class TestForgetsCursors(_Ledger):
+    """test_subscribers_keep_their_place"""
+
+    class ledger(Ledger):  # noqa: N801
+        def move_cursor(self, name: str, position: int) -> None:
+            pass

@@ -6,6 +6,8 @@ import io
 from typing import Final
 
 from attrs import frozen
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
@@ -84,7 +86,8 @@ def dicom_bytes(spec: ObjectSpec) -> bytes:
     dataset.SpecificCharacterSet = spec.character_set.split("\\") if spec.character_set else None
     dataset.SOPClassUID = CTImageStorage
     dataset.SOPInstanceUID = spec.sop_instance_uid
-    dataset.StudyDate = spec.study_date
+    # Not by its keyword: pydicom would refuse the dates of old archives, and those are what readers must cope with.
+    dataset.add(DataElement("StudyDate", "DA", spec.study_date, validation_mode=IGNORE))
     dataset.StudyTime = "120000"
     dataset.AccessionNumber = spec.accession_number
     dataset.Modality = spec.modality

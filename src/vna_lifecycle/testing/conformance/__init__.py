@@ -10,13 +10,23 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("batches", "case", "source", "store", "withdraw"))
+    *(f"{__name__}.{suite}" for suite in ("batches", "case", "ledger", "source", "store", "withdraw"))
 )  # before they are imported: a failed assertion shall show its values
 
 from vna_lifecycle.testing.conformance.batches import BatchImporterSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.case import EXAMPLES, FolderSpool, site  # noqa: E402 - see above
+from vna_lifecycle.testing.conformance.ledger import LedgerSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.source import SourceSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.store import StoreSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.withdraw import WithdrawSuite  # noqa: E402 - see above
 
-__all__ = ["EXAMPLES", "BatchImporterSuite", "FolderSpool", "SourceSuite", "StoreSuite", "WithdrawSuite", "site"]
+__all__ = [
+    "EXAMPLES",
+    "BatchImporterSuite",
+    "FolderSpool",
+    "LedgerSuite",
+    "SourceSuite",
+    "StoreSuite",
+    "WithdrawSuite",
+    "site",
+]

@@ -1,0 +1,393 @@
+"""A program with archives in memory, a clock that nobody waits for, tasks in a drawn order, and death at any point.
+
+Everything that happens follows from its arguments: no thread, no waiting, no chance that is not drawn from ``seed``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import random
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from unittest.mock import patch
+
+from attrs import define, field, frozen
+
+from vna_lifecycle.catalog import Catalog
+from vna_lifecycle.dicom.digest import dataset_sha256
+from vna_lifecycle.engine import transfer
+from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.errors import VnaLifecycleError
+from vna_lifecycle.ledger import Draft, Ledger, load_key
+from vna_lifecycle.model.event import LeaseTaken
+from vna_lifecycle.plugin import Plugins, load_plugins
+from vna_lifecycle.program import Program, running
+from vna_lifecycle.program.layout import Layout
+from vna_lifecycle.testing import memory
+from vna_lifecycle.testing.checker import Change, Checker, Violation
+from vna_lifecycle.testing.faults import Drop, SimulatedCrash, Warn
+from vna_lifecycle.testing.memory import MemoryState, fill, forget, memory_state
+from vna_lifecycle.vault import Vault
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_numbers = itertools.count()
+
+_CONFIG: Final = """
+[program]
+name = "simulated"
+[archives.old]
+plugin = "memory"
+name = "{old}"
+[archives.new]
+plugin = "memory"
+name = "{new}"
+[migration]
+sources = ["old"]
+target = "new"
+[execution]
+workers = 2
+reserve_bytes = 0
+{waves}
+"""
+_HASTE: Final = 20  # simulated seconds for each second that somebody would wait
+
+Place: TypeAlias = Literal["append", "project", "put", "record_part", "task"]
+"""Where the coordinator may die: at the ledger, the catalog's projection, the vault, an inventory's part, or a task."""
+
+_PLACES: Final[tuple[tuple[type, Place], ...]] = (
+    (Ledger, "append"),
+    (Catalog, "project"),
+    (Vault, "put"),
+    (Catalog, "record_part"),
+)
+
+
+@frozen(kw_only=True)
+class Point:
+    """Something happens ``when`` the ``nth`` call (from 1, counted since it was planned) of ``at`` is made.
+
+    crash: the process dies. usurp: another coordinator takes over, as if the lock had not kept it out. lose-worker: the
+    pool of workers breaks (at a task only).
+    """
+
+    at: Place
+    nth: int = 1
+    when: Literal["before", "after"] = "before"
+    what: Literal["crash", "usurp", "lose-worker"] = "crash"
+
+
+class _Hurried(threading.Event):
+    """Whoever waits for this moves the clock instead."""
+
+    def __init__(self, pass_time: Callable[[float], None]) -> None:
+        super().__init__()
+        self._pass_time = pass_time
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._pass_time(_HASTE * (timeout or 0.0))
+        return self.is_set()
+
+
+class _Tape(dict[str, bytes]):
+    """Files that tell of each change, as only a dictionary's own methods can."""
+
+    def __init__(self, tell: Callable[[bytes | None, bytes | None], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        before = self.get(key)
+        super().__setitem__(key, value)
+        self._tell(before, value)
+
+    def __delitem__(self, key: str) -> None:
+        before = self.get(key)
+        super().__delitem__(key)
+        self._tell(before, None)
+
+
+class _Queue(Executor):
+    def __init__(self, schedule: _Schedule) -> None:
+        self._schedule = schedule
+
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        future: Future[_T] = Future()
+        self._schedule.waiting[future] = lambda: fn(*args, **kwargs)
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._schedule.waiting.clear()
+
+
+class _Schedule:
+    """Runs tasks one at a time in a drawn order, when the coordinator waits for some; sometimes several at once."""
+
+    def __init__(self, chance: random.Random, passing: Callable[[Place, str], bool]) -> None:
+        self.waiting: dict[Future[Any], Callable[[], Any]] = {}
+        self._chance = chance
+        self._passing = passing
+
+    def wait(self, flights: Iterable[Future[Any]], **options: object) -> tuple[list[Future[Any]], list[Future[Any]]]:
+        ready = [future for future in flights if future in self.waiting]
+        for future in self._chance.sample(ready, self._chance.randint(1, len(ready))):
+            if future in self.waiting:
+                self._run(future)
+        return [future for future in flights if future.done()], []
+
+    def _run(self, future: Future[Any]) -> None:
+        task = self.waiting.pop(future)
+        if not self._passing("task", "before"):
+            try:
+                result = task()
+            except SimulatedCrash:
+                raise
+            except Exception as error:  # noqa: BLE001 - as any executor does
+                future.set_exception(error)
+                return
+            if not self._passing("task", "after"):
+                future.set_result(result)
+                return
+        for lost in [future, *self.waiting]:
+            lost.set_exception(BrokenExecutor("a worker died"))
+        self.waiting.clear()
+
+
+@define
+class Simulation:
+    """A program in a folder of its own, its two archives, and the checker that watches them. Close it when done.
+
+    ``objects`` are the source's files, ``foreign`` what others had stored at the target. ``waves`` is TOML.
+    """
+
+    objects: Sequence[bytes]
+    foreign: Sequence[bytes] = ()
+    seed: int = 0
+    waves: str = ""
+    chosen: dict[str, str] = field(factory=dict, init=False)
+    usurped: bool = field(default=False, init=False)
+    now: dt.datetime = field(default=dt.datetime(2026, 1, 1, tzinfo=dt.UTC), init=False)
+    points: list[Point] = field(factory=list, init=False)
+    checker: Checker = field(init=False)
+    crashed: bool = field(default=False, init=False)
+    folder: Path = field(init=False)
+    _names: tuple[str, str] = field(init=False)
+    _passed: dict[Place, int] = field(factory=dict, init=False)
+    _changes: list[Change] = field(factory=list, init=False)
+    _plugins: Plugins = field(factory=lambda: load_plugins(extra=[memory]), init=False)
+    _program: Program | None = field(default=None, init=False)
+    _patches: ExitStack = field(factory=ExitStack, init=False)
+    _inside: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        number = next(_numbers)
+        self._names = f"simulated-old-{number}", f"simulated-new-{number}"
+        quick = Path("/dev/shm")  # noqa: S108 - what is simulated here does not depend on a disk
+        self.folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=quick if quick.is_dir() else None))
+        fill(self._names[0], self.objects)
+        fill(self._names[1], self.foreign)
+        files = self.target.files
+        self.target.files = _Tape(self._changed)
+        dict.update(self.target.files, files)
+        old, new = self._names
+        config = _CONFIG.format(old=old, new=new, waves=self.waves)
+        (self.folder / "program.toml").write_text(config, encoding="utf-8")
+        Program.init(self.folder, clock=self.clock)
+        vault = self.program.vault
+        self.checker = Checker(
+            label=vault.label,
+            members=self._members,
+            digest=self._digest,
+            foreign=frozenset(self.foreign),
+        )
+        self._watch()
+
+    # ------------------------------------------------------------------------------------------------ the world
+
+    @property
+    def source(self) -> MemoryState:
+        """What the source holds, with its faults."""
+        return memory_state(self._names[0])
+
+    @property
+    def target(self) -> MemoryState:
+        """What the target holds, with its faults."""
+        return memory_state(self._names[1])
+
+    @property
+    def program(self) -> Program:
+        """The program, opened."""
+        if self._program is None:
+            self._program = Program.open(self.folder, plugins=self._plugins, clock=self.clock)
+            self._program.cancelled = _Hurried(self._pass_time)
+        return self._program
+
+    def clock(self) -> dt.datetime:
+        """The simulated time."""
+        self._pass_time(0.001)
+        return self.now
+
+    def _pass_time(self, seconds: float) -> None:
+        self.now += dt.timedelta(seconds=seconds)
+
+    def _digest(self, data: bytes) -> str:
+        path = self.folder / "object"
+        path.write_bytes(data)
+        return dataset_sha256(path)[0]
+
+    def _members(self, reference: str) -> Iterator[tuple[str, str]]:
+        return self.program._journal(None).members(reference)
+
+    def _changed(self, before: bytes | None, after: bytes | None) -> None:
+        self._changes.append(Change(before=before, after=after, size=self.program.ledger.size()))
+
+    # ------------------------------------------------------------------------------------------------ steps
+
+    def step(self, verb: Callable[[Program], _T]) -> _T | VnaLifecycleError | None:
+        """Let the program act. None if it died on the way, the error if it stopped with one of its own."""
+        self._passed.clear()
+        for state in (self.source, self.target):
+            state.plan._calls.clear()
+            state.plan._items.clear()
+        self.crashed = self.usurped = False
+        try:
+            return verb(self.program)
+        except SimulatedCrash:
+            self.crashed = True
+            self.restart(clean=False)
+            return None
+        except VnaLifecycleError as error:
+            return error
+        finally:
+            self.points.clear()
+
+    def examine(self, warned: Iterable[str] = ()) -> list[Violation]:
+        """What the checker says now."""
+        changes, self._changes = self._changes, []
+        ledger = self.program.ledger
+        found = self.checker.examine(
+            list(ledger.read()), dict(self.source.files), dict(self.target.files), changes, warned=warned
+        )
+        verified = ledger.verify(deep=True)
+        if not verified.ok:
+            found.append(Violation(invariant="I2", what=verified.reason, sequence=verified.first_bad))
+        return found + self.checker.reported(self.program.status())
+
+    def warnings_given(self) -> list[str]:
+        """Codes of the warnings that the target's receipts carried in this step."""
+        plan = self.target.plan
+        stored = plan._items.get("store", 0)
+        silent = {fault.nth for fault in plan.faults if isinstance(fault, Drop) and fault.on == "store"}
+        warns = [fault for fault in plan.faults if isinstance(fault, Warn) and fault.nth <= stored]
+        taken = [effect.outcome for effect in plan.log if effect.method == "store"][-stored:] if stored else []
+        received = {"stored", "already-present"}
+        return [warn.code for warn in warns if warn.nth not in silent and taken[warn.nth - 1] in received]
+
+    def settle(self, *, sample: int = 0, rounds: int = 4) -> list[Violation]:
+        """Let an undisturbed program bring everything to its end; what is wrong then.
+
+        Of contents that are held, the one of the lowest digest is chosen, unless one was chosen before.
+        """
+        found: list[Violation] = []
+        self.step(lambda program: program.take_inventory())
+        self.step(lambda program: program.plan())
+        for _ in range(rounds):
+            self.step(lambda program: program.catch_up(sample=sample))
+            self.step(lambda program: program.plan())
+            for wave in self.program.waves():
+                result = self.step(partial(Program.transfer, wave=wave, retry=True))
+                if not isinstance(result, TransferResult):
+                    found.append(Violation(invariant="I7", what=f"without faults, {wave} ended with {result!r}"))
+            found += self.examine()
+            for uid in sorted({item.sop_instance_uid for item in self.program.held()}):
+                several = sorted(item.content for item in self.program.held() if item.sop_instance_uid == uid)
+                content = self.chosen.get(uid) if self.chosen.get(uid) in several else several[0]
+                decide = partial(Program.choose, sop_instance_uid=uid, content=content, by="mallory", reason="settled")
+                self.step(decide)
+        blocked = {line.study for line in self.program.findings() if line.severity == "blocker"}
+        for label, state in self.checker.standing.states.items():
+            if state not in ("transferred", "excluded", "unplanned") and label not in blocked:
+                found.append(Violation(invariant="I7", what=f"without faults, {label} is still {state}"))
+        return found
+
+    def restart(self, *, clean: bool = True) -> None:
+        """Close and open the program. Not clean: as after ``kill -9``, it writes nothing any more."""
+        if self._program is not None:
+            with ExitStack() as stack:
+                if not clean:
+                    stack.enter_context(patch.object(Ledger, "checkpoint"))
+                self._program.close()
+        self._program = None
+
+    def lose_catalog(self) -> None:
+        """Remove the catalog while the program is closed."""
+        self.restart()
+        for file in self.folder.glob("catalog.db*"):
+            file.unlink()
+        self.checker.forget_listing()
+
+    def close(self) -> None:
+        """Remove all of it."""
+        self.restart()
+        self._patches.close()
+        for name in self._names:
+            forget(name)
+        shutil.rmtree(self.folder)
+
+    # ------------------------------------------------------------------------------------------------ points
+
+    def _watch(self) -> None:
+        schedule = _Schedule(random.Random(self.seed), self._passing)  # noqa: S311 - drawn, not secret
+        for owner, name in _PLACES:
+            self._patches.enter_context(patch.object(owner, name, self._watched(getattr(owner, name), name)))
+        self._patches.enter_context(patch.object(running, "make_executor", lambda engine, workers: _Queue(schedule)))
+        self._patches.enter_context(patch.object(transfer, "wait", schedule.wait))
+
+    def _watched(self, real: Callable[..., Any], place: Place) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._inside:
+                return real(*args, **kwargs)
+            self._passing(place, "before")
+            result = real(*args, **kwargs)
+            if place == "append":
+                self.checker.acknowledged(result, kwargs.get("epoch"))
+            self._passing(place, "after")
+            return result
+
+        return call
+
+    def _passing(self, place: Place, when: str) -> bool:
+        """Whether a worker is lost here; a crash is raised, another coordinator takes over."""
+        if when == "before":
+            self._passed[place] = self._passed.get(place, 0) + 1
+        for point in self.points:
+            if (point.at, point.nth, point.when) == (place, self._passed[place], when):
+                match point.what:
+                    case "crash":
+                        raise SimulatedCrash(f"{when} {place} {point.nth}")
+                    case "usurp":
+                        self._usurp()
+                    case "lose-worker":
+                        return place == "task"
+        return False
+
+    def _usurp(self) -> None:
+        layout = Layout(self.folder)
+        self._inside += 1
+        self.usurped = True
+        try:
+            with Ledger.open(layout.ledger, clock=self.clock, signing_key=load_key(layout.signing_key)) as other:
+                epoch = other.take_epoch()
+                taken = LeaseTaken(epoch=epoch, verb="usurped", software="another", plugins=())
+                draft = Draft(event=taken, key=f"lease/{epoch}", actor="another")
+                self.checker.acknowledged(other.append([draft], epoch=epoch), epoch)
+        finally:
+            self._inside -= 1
