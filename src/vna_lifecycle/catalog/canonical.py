@@ -8,6 +8,8 @@ import re
 from typing import Final
 
 _TM: Final = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
+_BEYOND_IS: Final = 1 << 31
+_BEYOND_SIZE: Final = 1 << 48
 _DA: Final = re.compile(r"\d{8}", re.ASCII)
 
 
@@ -25,6 +27,16 @@ def stored(text: str) -> str | bytes:
 def read(value: str | bytes) -> str:
     """What `stored` was given."""
     return value if isinstance(value, str) else value.decode("utf-8", "surrogatepass")
+
+
+def number(value: int | None) -> int | None:
+    """``value``, or None (unknown) where it is beyond any that an object can mean: 2^31 by IS (PS3.5 section 6.2)."""
+    return value if value is None or -_BEYOND_IS <= value < _BEYOND_IS else None
+
+
+def size(value: int | None) -> int | None:
+    """A size in bytes, or None where it is negative or beyond any object: sums then fit a database's integers."""
+    return value if value is None or 0 <= value < _BEYOND_SIZE else None
 
 
 def packed(*values: str) -> bytes:

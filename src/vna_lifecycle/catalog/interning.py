@@ -15,6 +15,7 @@ from vna_lifecycle.errors import StorageError
 from vna_lifecycle.model.inventory import SeriesAttributes
 
 Value: TypeAlias = str | bytes | int | None
+Facts: TypeAlias = tuple[str, str, int | None, int | None, int | None]
 Row: TypeAlias = tuple[Value, ...]
 
 _AT_ONCE: Final = 200
@@ -70,7 +71,7 @@ class Interner:
         self.variants: dict[SeriesAttributes, Entry] = {}
         self.headers: dict[bytes, tuple[int, int]] = {}
         """Ids of study and header, by a header's digest; set by `resolve`."""
-        self._shapes: dict[tuple[Row, int, tuple[str, ...]], Shape] = {}
+        self._shapes: dict[tuple[Facts, int, tuple[str, ...]], Shape] = {}
         self._new_headers: dict[bytes, SeriesAttributes] = {}
         self._new_variants: list[tuple[bytes, bytes, list[str], Entry]] = []
         self._new_shapes: list[Shape] = []
@@ -94,7 +95,7 @@ class Interner:
             self._new_headers[digest] = series
         return digest
 
-    def shape(self, facts: Row, availability: int, flags: tuple[str, ...]) -> Shape:
+    def shape(self, facts: Facts, availability: int, flags: tuple[str, ...]) -> Shape:
         """The shape of instances with these facts (SOP Class, Transfer Syntax, rows, columns, frames)."""
         key = (facts, availability, flags)
         known = self._shapes.get(key)
@@ -102,7 +103,7 @@ class Interner:
             content = canonical.packed(*map(str, facts)).decode("utf-8", "surrogatepass")
             words = json.dumps(flags)
             digest = canonical.key(content, str(availability), words)
-            texts = [canonical.stored(fact) if isinstance(fact, str) else fact for fact in facts]
+            texts = [canonical.stored(fact) if isinstance(fact, str) else canonical.number(fact) for fact in facts]
             known = self._shapes[key] = Shape(digest.hex(), content, (digest, *texts, availability, words))
             self._new_shapes.append(known)
         return known

@@ -87,7 +87,8 @@ class PartLoader:
         )
 
     def _add_instance(self, item: InstanceRecord, variant: Entry) -> None:
-        locator, uid, size = item.locator, item.sop_instance_uid, item.size
+        locator, uid, size = item.locator, item.sop_instance_uid, canonical.size(item.size)
+        number = canonical.number(item.instance_number)
         availability = _RANK[item.availability.name]
         facts = (item.sop_class_uid, item.transfer_syntax, item.rows, item.columns, item.frames)
         shape = self._known.shape(facts, availability, item.flags)
@@ -105,7 +106,7 @@ class PartLoader:
         marked = f"{uid}\n{size}\n{shape.content}".encode("utf-8", "surrogatepass")
         mark = int.from_bytes(hashlib.blake2b(marked, digest_size=5).digest(), "big")
         variant.fingerprint = (variant.fingerprint + mark) % FINGERPRINTS
-        row = f"{len(locator)}:{locator}{len(uid)}:{uid}{size},{item.instance_number},{shape.key}{variant.key}"
+        row = f"{len(locator)}:{locator}{len(uid)}:{uid}{size},{number},{shape.key}{variant.key}"
         self._digests.append(hashlib.sha256(row.encode("utf-8", "surrogatepass")).digest())
         position = len(self._digests)
         self._instances.append(
@@ -116,7 +117,7 @@ class PartLoader:
                 locator if locator.isascii() else canonical.stored(locator),
                 uid if uid.isascii() else canonical.stored(uid),
                 size,
-                item.instance_number,
+                number,
             )
         )
         if len(self._instances) >= BATCH:
@@ -141,7 +142,7 @@ class PartLoader:
         header = self._known.header(attributes)
         for modality in item.modalities or ("",):
             self._known.variant(evolve(attributes, modality=modality))
-        counts = (item.series_count, item.instance_count, item.size)
+        counts = (canonical.number(item.series_count), canonical.number(item.instance_count), canonical.size(item.size))
         modalities = json.dumps(item.modalities)
         availability = rank(item.availability)
         text = ("study", modalities, *map(str, counts), item.availability.name, item.basis.value, header.hex())
@@ -157,7 +158,9 @@ class PartLoader:
         self._digests.append(hashlib.sha256(canonical.packed(*text)).digest())
         self._refused_count += 1
         stored = map(canonical.stored, (item.locator, item.code, item.reason))
-        self._refused.append((self._part, len(self._digests), *stored, item.offset, item.size))
+        self._refused.append(
+            (self._part, len(self._digests), *stored, canonical.size(item.offset) or 0, canonical.size(item.size))
+        )
         if len(self._refused) >= BATCH:
             self._flush()
 
