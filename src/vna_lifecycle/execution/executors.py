@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import multiprocessing
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 from vna_lifecycle.errors import ConfigurationError
@@ -42,19 +43,36 @@ def make_executor(engine: EngineName, workers: int) -> Executor:
         case "threads":
             return ThreadPoolExecutor(workers, thread_name_prefix="vna-lifecycle")
         case "processes":
-            # Never fork: the coordinator has threads, open databases and sockets, which a fork would copy mid-use.
-            methods = multiprocessing.get_all_start_methods()
-            context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-            return ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_coordinator)
+            return ProcessPoolExecutor(workers, mp_context=_QuietContext(), initializer=_ignore_interrupts)
         case "dask":
             return _dask_executor(workers)
         case _:
             raise ConfigurationError(f"unknown engine {engine!r}: choose threads, processes or dask")
 
 
-def _leave_interrupts_to_the_coordinator() -> None:
-    # A terminal's Ctrl-C reaches the whole process group; the coordinator drains, and workers print no tracebacks.
+# A terminal's Ctrl-C reaches the whole process group. The coordinator drains; a worker must neither die nor complain.
+def _ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class _QuietProcess(SpawnProcess):
+    """Begins with interrupts blocked, since one that came before `_ignore_interrupts` would break the pool."""
+
+    def start(self) -> None:
+        if sys.platform == "win32":
+            super().start()
+            return
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit it
+        try:
+            super().start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+class _QuietContext(SpawnContext):
+    """Spawns, never forks: the coordinator has threads, databases and sockets, which a fork would copy mid-use."""
+
+    Process = _QuietProcess
 
 
 def _dask_executor(workers: int) -> Executor:

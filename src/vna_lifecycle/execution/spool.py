@@ -88,11 +88,11 @@ class SpoolFolder:
 
     def _room(self) -> int:
         try:
-            disk = os.statvfs(self.root)
+            free = shutil.disk_usage(self.root).free
         except OSError as problem:
             raise _storage_error(problem, self.root) from problem
         coming = sum(max(0, size - _size(path)) for path, size in self._promised.values())
-        return disk.f_bavail * disk.f_frsize - self.reserve_bytes - coming
+        return free - self.reserve_bytes - coming
 
     def _promise(self, folder: Path, path: Path, size: int) -> None:
         with self._lock:

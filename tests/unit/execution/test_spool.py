@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import errno
-import os
+import shutil
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -19,9 +19,9 @@ from vna_lifecycle.ports import Spool
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A disk of 1000 free bytes, as statvfs tells it; tests move ``free``."""
+    """A disk of 1000 free bytes, as far as the spool sees; tests move ``free``."""
     disk = SimpleNamespace(free=1000)
-    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_bavail=disk.free // 10, f_frsize=10))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: disk)
     return disk
 
 
