@@ -3,7 +3,7 @@
 ``python`` blocks of a document share one namespace and run from top to bottom in a folder of its own; those with
 ``>>>`` are compared with what they print. In ``console`` blocks, lines after ``$`` are run by a shell, and what follows
 them, if anything, is what they print (``...`` stands for any text). What cannot run says why just before it:
-``<!-- skip: next "needs a PACS" -->``.
+``<!-- skip: next "needs a PACS" -->``. Every document finds what `lay_out` makes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 from pathlib import Path
 
 import pytest
+from pydicom.data import get_testdata_file
 from sybil import Example
 from sybil.document import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
@@ -28,6 +31,38 @@ COMMAND = r"^\$ ((?:[^\n\\]|\\[^\n]|\\\n)*)\n((?:(?!\$ ).*\n)*)"  # a line goes 
 LANGUAGES = {"python", "console", "toml", "text", "mermaid", "json", ""}
 
 
+PROGRAM = """\
+[program]
+name = "Old to new"
+
+[archives.old]
+plugin = "files"
+path = "{folder}/export"
+
+[archives.new]
+plugin = "files"
+path = "{folder}/store"
+
+[migration]
+sources = ["old"]
+target = "new"
+
+[[waves]]
+name = "pilot"
+"""
+
+
+def lay_out(folder: Path) -> None:
+    """What documents may take for granted: two equal exports, an empty store, and a program.toml for old-to-new."""
+    (folder / "export").mkdir()
+    for name in ("CT_small.dcm", "MR_small.dcm", "rtplan.dcm"):
+        shutil.copy(str(get_testdata_file(name, download=False)), folder / "export")
+    shutil.copytree(folder / "export", folder / "copy")
+    (folder / "store").mkdir()
+    (folder / "old-to-new").mkdir()
+    (folder / "old-to-new" / "program.toml").write_text(PROGRAM.format(folder=folder))
+
+
 def run_console(example: Example) -> str | None:
     """What is wrong with a console block, if anything."""
     commands = re.findall(COMMAND, f"{example.parsed}\n", re.MULTILINE)
@@ -35,10 +70,20 @@ def run_console(example: Example) -> str | None:
         return "a console block has no line that begins with '$ '"
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
+    folder = Path.cwd()  # a cd holds until the block's end
     for command, expected in commands:
-        done = subprocess.run(
-            ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        with tempfile.NamedTemporaryFile("r") as place:
+            script = f"trap 'pwd >\"{place.name}\"' EXIT\n{command}"
+            done = subprocess.run(
+                ["bash", "-c", script],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            folder = Path(place.read().strip())
         printed = done.stdout + done.stderr
         if done.returncode:
             return f"$ {command}\nended with exit code {done.returncode}:\n{printed}"
@@ -52,6 +97,7 @@ def run_console(example: Example) -> str | None:
 def run_document(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Run every example of a document in ``folder``, and return how many were run."""
     monkeypatch.chdir(folder)
+    lay_out(folder)
     parsers = (
         PythonCodeBlockParser(doctest_optionflags=OPTIONS),
         CodeBlockParser("console", run_console),
@@ -106,6 +152,13 @@ def test_links_to_files_and_headings_lead_somewhere(path: Path) -> None:
         ("```python\nx = 1\n```\n\n```python\n>>> x\n1\n```\n", 2),
         ('```console\n$ echo "a  b" && echo c\na b\n...\n$ echo \\\n    more\n```\n', 1),
         ('<!-- skip: next "needs a PACS" -->\n```python\nraise ValueError\n```\n', 1),
+        (
+            (
+                "```console\n$ mkdir a && cd a\n$ basename $PWD\na\n```\n"
+                "```python\nopen('export/CT_small.dcm').close()\n```\n"
+            ),
+            2,
+        ),
         ("no example\n", 0),
     ],
 )
