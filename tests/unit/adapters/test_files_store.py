@@ -302,3 +302,43 @@ def test_a_withdrawal_that_a_crash_interrupted_is_completed(
     assert outcomes == ["already-present"] * 2 + ["stored"] * 3
     assert [item for part in archive.reads.parts() for item in archive.reads.inventory(part)] == []
     assert list(archive.reads.find_studies(StudyQuery())) == []
+
+
+def test_everything_that_a_receipt_stands_for_was_synced(
+    store_folder: Path, open_folder: _Open, items: list[Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 cannot show this, since the system keeps what a dead process wrote; a power cut would."""
+    steps: list[tuple[str, int]] = []
+    lock = threading.Lock()
+
+    def noting(name: str, inode_of: Callable[..., int]) -> None:
+        real = getattr(os, name)
+
+        def call(*args: object, **kwargs: object) -> object:
+            result = real(*args, **kwargs)
+            with lock:
+                steps.append((name, inode_of(*args, **kwargs)))
+            return result
+
+        monkeypatch.setattr(os, name, call)
+
+    noting("fsync", lambda descriptor: os.fstat(descriptor).st_ino)
+    noting("write", lambda descriptor, data: os.fstat(descriptor).st_ino)
+    noting("copy_file_range", lambda source, target, count: os.fstat(target).st_ino)
+    noting("link", lambda source, name, *, dst_dir_fd: os.fstat(dst_dir_fd).st_ino)
+    noting("mkdir", lambda name, mode, *, dir_fd=None: os.fstat(dir_fd).st_ino if dir_fd else 0)
+    noting("rename", lambda source, target, *, src_dir_fd, dst_dir_fd: os.fstat(dst_dir_fd).st_ino)
+
+    archive = open_folder(store_folder)
+    assert archive.stores is not None
+    next(iter(archive.stores.store(_STUDY, items)))
+    last = {inode: number for number, (_, inode) in enumerate(steps)}
+    places = [store_folder, store_folder / "objects", store_folder / "studies"]
+    places += [path for top in ("objects", "studies") for path in (store_folder / top).rglob("*")]
+    assert len(places) > 15
+    for place in places:
+        name, _ = steps[last[place.stat().st_ino]]
+        assert name == "fsync", f"{place.relative_to(store_folder)} was changed after it was synced last"
+    objects = {path.stat().st_ino for path in (store_folder / "objects").rglob("*.dcm")}
+    links = [number for number, (name, _) in enumerate(steps) if name == "link"]
+    assert max(number for number, step in enumerate(steps) if step[1] in objects) < min(links)
