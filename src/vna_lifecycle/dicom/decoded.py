@@ -49,7 +49,9 @@ def compare_decoded(first: Path, second: Path) -> Decoded:
             if len(stored) > 1:
                 return Decoded(equal=False)
             mask = (1 << stored.pop()) - 1
-            for ours, theirs in zip_longest(iter_pixels(first, raw=True), iter_pixels(second, raw=True)):
+            for ours, theirs in zip_longest(
+                *(iter_pixels(path, raw=True, correct_unused_bits=False) for path in (first, second))
+            ):
                 if ours is None or theirs is None or ours.shape != theirs.shape:
                     return Decoded(equal=False)
                 if "f" in (ours.dtype.kind, theirs.dtype.kind):
