@@ -23,10 +23,12 @@ try:
 except LeaseHeld as exc:
     print("held by", exc.holder, flush=True)
     raise SystemExit(6)
-if len(sys.argv) > 3 and os.fork() == 0:
+worker = os.fork() if len(sys.argv) > 3 else None
+if not worker:  # the worker, if there is one, tells that it runs
+    print("took", lease.epoch, flush=True)
+if worker == 0:
     time.sleep(60)
     os._exit(0)
-print("took", lease.epoch, flush=True)
 sys.stdin.read()
 """
 

@@ -60,6 +60,7 @@ def test_every_byte_of_every_event_row_counts(small: Ledger, column: str) -> Non
                 raw.execute(UPDATE[column], (bytes(changed), sequence))
                 found = small.verify()
                 assert (found.ok, found.first_bad) == (False, sequence), (place, found)
+                assert column != "body" or "the stored bytes and their hash differ" in found.reason
             raw.execute(UPDATE[column], (stored, sequence))
     assert small.verify(deep=True).ok
 
@@ -210,7 +211,7 @@ def test_nothing_is_appended_to_a_ledger_whose_end_was_changed(
 
 def test_reading_stops_at_the_first_bad_event(small: Ledger) -> None:
     with _raw(small) as raw:
-        raw.execute("UPDATE events SET body = replace(body, 'delta', 'DELTA') WHERE sequence = 3")
+        raw.execute("UPDATE events SET body = replace(body, 'plan\":5', 'plan\":6') WHERE sequence = 3")
         raw.execute("UPDATE events SET body = CAST(body AS BLOB)")
     seen = []
     with pytest.raises(LedgerCorrupt) as caught:
@@ -218,6 +219,15 @@ def test_reading_stops_at_the_first_bad_event(small: Ledger) -> None:
     assert caught.value.sequence == 3
     with pytest.raises(LedgerCorrupt):
         small.find("delta")
+
+
+def test_a_file_whose_structure_is_damaged_is_found(small: Ledger, clock: object) -> None:
+    small.close()
+    content = bytearray(small.path.read_bytes())
+    content[39] += 1  # the number of free pages, in SQLite's header
+    small.path.write_bytes(content)
+    with Ledger.open(small.path, clock=clock) as opened:
+        assert "the database file is damaged" in opened.verify().reason
 
 
 def _every_byte_of_the_page(small: Ledger, step: int) -> None:
@@ -261,6 +271,15 @@ def test_bytes_changed_in_the_file_itself_are_found(small: Ledger) -> None:
 @pytest.mark.soak
 def test_every_byte_changed_in_the_file_itself_is_found(small: Ledger) -> None:
     _every_byte_of_the_page(small, 1)
+
+
+@pytest.mark.parametrize("change", [{"origin": "another"}, {"sequence": 0}, {"key": "other"}])
+def test_an_envelope_that_is_not_about_its_row_is_found(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch, change: dict[str, object]
+) -> None:
+    monkeypatch.setattr("vna_lifecycle.ledger.store.encode", lambda *a, **k: encode(*a, **{**k, **change}))
+    small.append([Draft(event=PlanDropped(plan=1, reason=""), key="astray", actor="a")])
+    assert small.verify().first_bad == EVENTS
 
 
 def test_deep_verification_replays_what_a_study_went_through(ledger: Ledger, draft: Callable[..., Draft]) -> None:
