@@ -20,9 +20,18 @@ from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt, failed
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import candidates_of, choices_of
-from vna_lifecycle.engine.steps import Flight, Step, Then, TransferPolicy, after_fetch, after_store, after_verify
+from vna_lifecycle.engine.steps import (
+    Flight,
+    Step,
+    Then,
+    TransferPolicy,
+    after_cancelled_store,
+    after_fetch,
+    after_store,
+    after_verify,
+)
 from vna_lifecycle.engine.tasks import Workbench
-from vna_lifecycle.errors import ArchiveError, DiskFull, StorageError, VnaLifecycleError
+from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, DiskFull, StorageError, VnaLifecycleError
 from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
@@ -31,6 +40,7 @@ UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STO
 UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE)
 POLL_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 0.2
+NOT_THE_STUDYS_FAULT = frozenset({"archive-trouble", "worker-lost"})
 LONGEST_WAIT = dt.timedelta(minutes=15)
 
 
@@ -95,6 +105,8 @@ class Transfer:
     _ended: int = field(default=0, init=False)
     _paused: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
+    _last_trouble: str = field(default="", init=False)
+    _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
 
     def run(self, wave: str, *, retry: bool = False) -> TransferResult:
@@ -158,7 +170,7 @@ class Transfer:
                     return held_up
                 if exhausted and not self._again:
                     return "done"
-                self._tell(wave, total, begun, held_up or "waiting to try again")
+                self._tell(wave, total, begun, held_up or f"waiting to try again ({self._last_trouble})")
                 self.sleep(POLL_SECONDS)
                 continue
             finished, _ = wait(self._flights, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -188,7 +200,7 @@ class Transfer:
             after = page[-1].label
             for work in page:
                 worn_out = work.state is MigrationState.FAILED and not (
-                    work.transient and work.attempt < self.policy.attempts
+                    work.transient and work.attempt < self._limit(work.code)
                 )
                 if retry or not worn_out:
                     yield work
@@ -239,11 +251,13 @@ class Transfer:
         match flight.phase:
             case "fetch":
                 for name, seconds, objects, size in result.answered:
+                    self._seen_working.add(name)
                     self.guard.answered(name, seconds=seconds, objects=objects, size=size)
                 return after_fetch(self.journal, self.policy, flight, result)
             case "store" if self.bench.cancelled.is_set():
-                return Step(then=Then.END)
+                return after_cancelled_store(self.journal, flight, result)
             case "store":
+                self._seen_working.add(self.policy.target)
                 return after_store(self.journal, self.policy, flight, result)
             case _:
                 self._moved += flight.expected.size if flight.expected else 0
@@ -254,7 +268,9 @@ class Transfer:
         study, target = flight.attempt.study, self.policy.target
         match step.then:
             case Then.RETRY:
-                return self._retry(flight, step.code, None)
+                self._last_trouble = step.code.replace("-", " ")
+                told, again = self._retry(flight, step.code, None)
+                return [*step.events, *told], again
             case Then.STORE if flight.fetched is not None:
                 flight.phase = "store"
                 instances = [item.fetched for item in flight.fetched.objects]
@@ -279,11 +295,14 @@ class Transfer:
             self._stop = error
             return [], self._done(flight)
         if isinstance(error, ArchiveError):
-            if self.guard.failed(error.archive, str(error)) > self.policy.rests:
+            self._last_trouble = str(error)
+            never_there = isinstance(error, ArchiveUnreachable) and error.archive not in self._seen_working
+            if never_there or self.guard.failed(error.archive, str(error)) > self.policy.rests:
                 self._stop = error
                 return [], self._done(flight)
             return self._retry(flight, "archive-trouble", error.retry_after)
         if isinstance(error, BrokenExecutor):
+            self._last_trouble = "a worker was lost"
             self._pool = None
             return self._retry(flight, "worker-lost", None)
         if not isinstance(error, Exception):
@@ -296,10 +315,14 @@ class Transfer:
         attempt = flight.attempt
         pause = self.policy.first_wait * 2 ** (attempt.number - 1) if after is None else dt.timedelta(seconds=after)
         when = self.clock() + min(pause, LONGEST_WAIT)
-        final = attempt.number >= self.policy.attempts
+        final = attempt.number >= self._limit(code)
         retry_at = "" if final else when.astimezone(dt.UTC).isoformat(timespec="seconds")
         event = failed(attempt, flight.phase, code, transient=True, retry_at=retry_at)
         return [event], self._done(flight) if final else self._requeue(flight, when)
+
+    def _limit(self, code: str) -> int:
+        """How often a study is tried. What was not the study's own trouble counts for less."""
+        return self.policy.attempts * (5 if code in NOT_THE_STUDYS_FAULT else 1)
 
     def _requeue(self, flight: Flight, when: dt.datetime) -> Callable[[], None]:
         def again() -> None:

@@ -24,11 +24,13 @@ class Guard:
 
     def admit(self) -> str:
         """``""`` when new work may begin; otherwise which archive holds it up, and why."""
-        for archive, breaker in self._breakers.items():
-            self._breakers[archive], admission = admit(breaker, self._policy, self._clock())
+        asked = {name: admit(breaker, self._policy, self._clock()) for name, breaker in self._breakers.items()}
+        for archive, (_, admission) in asked.items():
             if not admission.allowed:
                 until = f"; next try at {admission.until:%H:%M:%S}" if admission.until else ""
                 return f"{archive} is given a rest: {admission.because}{until}"
+        # Only now: a trial is not spent on one archive while another one holds the work up.
+        self._breakers = {name: breaker for name, (breaker, _) in asked.items()}
         return ""
 
     def answered(self, archive: str, *, seconds: float, objects: int, size: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
 from vna_lifecycle.testing.objects import ObjectSpec
 
@@ -145,3 +145,28 @@ def test_a_pause_stops_work_and_a_resume_lets_it_go_on(world: Any) -> None:
         assert w.target.files == {}
         program.resume("all", by="mallory")
         assert program.transfer("all").outcome == "complete"
+
+
+def test_an_archive_that_was_never_there_stops_the_wave_at_once_and_says_so(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(THREE_STUDIES)
+
+    def gone(*_: object) -> Any:
+        raise ArchiveUnreachable("the folder is not there", archive="new", transient=True)
+
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        monkeypatch.setattr("vna_lifecycle.testing.memory._Stores.store", gone)
+        with pytest.raises(ArchiveUnreachable):
+            program.transfer("all")
+        assert program.status().waves[0].imported == 0
+
+
+def test_trouble_of_the_archive_does_not_use_up_the_studies_attempts(world: Any) -> None:
+    w = world(THREE_STUDIES[:2])
+    # Three attempts are allowed; the guard rests the archive only after five failures in a row.
+    w.target.plan.faults.extend(Fail(on="store", nth=n, retry_after=0.01) for n in range(1, 5))
+    assert run(w).outcome == "complete"
+    assert w.same_bytes()
