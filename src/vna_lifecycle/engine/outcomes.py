@@ -51,7 +51,16 @@ def summarize(answers: Sequence[Receipt | StoreFailure]) -> StoreSummary:
 
 
 def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
-    """Held and failed instances, each kind of trouble as one finding."""
+    """Held and failed instances, each kind of trouble as one finding; also that no source lists anything."""
+    if not (fetched.objects or fetched.held or fetched.failures):
+        yield Finding(
+            kind="not-listed",
+            severity=Severity.BLOCKER,
+            message="no source lists this study",
+            check=CHECK,
+            study=study,
+            remedy="Take the inventory and plan again, then transfer the wave with --retry",
+        )
     for conflict in ConflictClass:
         held = [item for item in fetched.held if item.conflict is conflict]
         if held:

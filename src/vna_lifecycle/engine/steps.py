@@ -121,9 +121,11 @@ def after_store(
     """The target has answered: record what it claims. Only reading back proves it."""
     attempt, study = flight.attempt, flight.attempt.study
     summary = summarize(answers)
+    found = [journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
     transient = [failure for failure in summary.failures if failure.transient]
     if transient and attempt.number < policy.attempts:
-        return Step(then=Then.RETRY, code=transient[0].code)
+        # Told now: at the next attempt the instance is already present, and nobody repeats the warning.
+        return Step(events=tuple(found), then=Then.RETRY, code=transient[0].code)
     event = StudyStored(
         study=study.label,
         wave=attempt.wave,
@@ -133,10 +135,15 @@ def after_store(
         refused=len(summary.failures),
         warnings=len(summary.warned),
     )
-    events: list[tuple[str, Event]] = [(attempt.key("stored"), event)]
-    events += [journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
     flight.stored = summary
-    return Step(events=tuple(events), then=Then.VERIFY)
+    return Step(events=((attempt.key("stored"), event), *found), then=Then.VERIFY)
+
+
+def after_cancelled_store(journal: Journal, flight: Flight, answers: Sequence[Receipt | StoreFailure]) -> Step:
+    """Storing was broken off: what the target warned of until then goes on record, the study is begun again later."""
+    study, wave = flight.attempt.study, flight.attempt.wave
+    found = store_findings(study, summarize(answers))
+    return Step(events=tuple(journal.finding(finding, wave=wave) for finding in found), then=Then.END)
 
 
 def after_verify(journal: Journal, policy: TransferPolicy, flight: Flight, seen: ReadBack) -> Step:

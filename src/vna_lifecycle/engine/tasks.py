@@ -137,10 +137,11 @@ def fetch_study(
     failures: list[FetchFailure] = []
     answered: list[tuple[str, float, int, int]] = []
     for name, records in by_archive.items():
-        watch, in_hand = _Stopwatch(), 0
+        watch, in_hand, answers = _Stopwatch(), 0, set[str]()
         for item in watch.over(bench.archive(name).reads.fetch(study, records, spool)):
             if bench.cancelled.is_set():
                 return FetchedStudy(objects=(), held=(), failures=(), present_before=(), cancelled=True)
+            answers.add(item.record.locator)
             looked = item if isinstance(item, FetchFailure) else _look(name, study, item)
             if isinstance(looked, FetchFailure):
                 failures.append(looked)
@@ -148,17 +149,22 @@ def fetch_study(
                 bench.pace.consume(looked.entry.size, bench.cancelled)
                 in_hand += looked.entry.size
                 contents.setdefault(looked.entry.sop_instance_uid, []).append(looked)
+        failures += [_undelivered(record) for record in records if record.locator not in answers]
         answered.append((name, watch.seconds, len(records), in_hand))
 
     order = {name: position for position, name in enumerate(by_archive)}
     decisions = dict(chosen)
+    # What did not come for now may be another content of the same UID: until it is seen, nothing of that UID is stored.
+    awaited = {failure.record.sop_instance_uid for failure in failures if failure.transient}
     objects: list[SpooledObject] = []
     held: list[HeldInstance] = []
     for uid, found in sorted(contents.items()):
+        if uid in awaited:
+            continue
         found.sort(key=lambda item: (order[item.archive], item.fetched.record.locator))
         settled = _settle(uid, found, decisions.get(uid))
         (objects if isinstance(settled, SpooledObject) else held).append(settled)  # type: ignore[arg-type]  # one of both
-    missed = [failure for failure in failures if failure.record.sop_instance_uid not in contents]
+    missed = [failure for failure in failures if failure.transient or failure.record.sop_instance_uid not in contents]
     before = tuple(record.sop_instance_uid for record in bench.archive(target).reads.list_instances(study))
     return FetchedStudy(
         objects=tuple(objects),
@@ -167,6 +173,11 @@ def fetch_study(
         present_before=before,
         answered=tuple(answered),
     )
+
+
+def _undelivered(record: InstanceRecord) -> FetchFailure:
+    message = "the archive ended its answer without this object"
+    return FetchFailure(record=record, code="not-delivered", message=message, transient=True)
 
 
 class _Stopwatch:
