@@ -85,8 +85,7 @@ def _pool(connection: Connection) -> None:
     names = ("study", "unit", "size", "unsized")
     rows = (
         select(*(summary.c[name] for name in names), func.coalesce(summary.c.instances, 0))
-        .join_from(summary, study, study.c.id == summary.c.study)
-        .outerjoin(migration, migration.c.label == study.c.label)
+        .join_from(summary, migration, migration.c.label == summary.c.label, isouter=True)
         .where(migration.c.state.is_(None) | migration.c.state.in_(PLANNABLE))
     )
     connection.execute(insert(draft).from_select([*names, "instances"], rows))
@@ -110,11 +109,10 @@ def _fill_wave(connection: Connection, number: int, policy: WavePolicy, picks: P
         connection.execute(delete(table))
     capped = policy.max_studies is not None or policy.max_total_bytes is not None
     # Without a cap, all that match are taken, and the order makes no difference.
-    position = func.row_number().over(order_by=(*_ORDERS[policy.order], study.c.label)) if capped else literal(0)
+    position = func.row_number().over(order_by=(*_ORDERS[policy.order], summary.c.label)) if capped else literal(0)
     rows = (
         select(draft.c.study, unit, position)
         .join_from(draft, summary, summary.c.study == draft.c.study)
-        .join(study, study.c.id == draft.c.study)
         .where(free, *conditions(policy.select, picks))
     )
     matched = connection.execute(insert(match).from_select(["study", "unit", "position"], rows)).rowcount

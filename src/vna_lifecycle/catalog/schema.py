@@ -168,6 +168,7 @@ summary = _table(
     _key("study"),
     _number("header"),
     _number("unit"),  # a patient's id, or minus the study's where no single patient is stated
+    _text("label"),  # the study's, here too: every order ends with it
     Column("day", Text),
     _word("clock"),
     *map(_count, ("series", "size", "unsized", "availability", "headers", "patients", "basis")),

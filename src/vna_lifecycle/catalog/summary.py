@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Join, Select, case, delete, distinct, func, insert, literal, select, update
 
-from vna_lifecycle.catalog.schema import claim, current, header, holding, instance, patient, source, summary, variant
+from vna_lifecycle.catalog.schema import (
+    claim,
+    current,
+    header,
+    holding,
+    instance,
+    patient,
+    source,
+    study,
+    summary,
+    variant,
+)
 
 
 def refresh(connection: Connection, inventories: Sequence[tuple[str, int]]) -> None:
@@ -69,10 +80,12 @@ def _summarize(connection: Connection) -> None:
     )
     single = case((header.c.patient.in_(_nameless()), -facts.c.study), else_=header.c.patient)
     names = [column.name for column in facts.columns]
-    rows = select(*facts.columns, literal(1), single, header.c.day, header.c.clock).join_from(
-        facts, header, header.c.id == facts.c.header
+    rows = (
+        select(*facts.columns, literal(1), single, study.c.label, header.c.day, header.c.clock)
+        .join_from(facts, header, header.c.id == facts.c.header)
+        .join(study, study.c.id == facts.c.study)
     )
-    connection.execute(insert(summary).from_select([*names, "patients", "unit", "day", "clock"], rows))
+    connection.execute(insert(summary).from_select([*names, "patients", "unit", "label", "day", "clock"], rows))
 
 
 def _nameless() -> Select[tuple[int]]:

@@ -170,7 +170,7 @@ def catalog(used: Catalog) -> Catalog:
     return used
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(events=histories(), cuts=st.lists(st.integers(0, 25), max_size=3), again=st.integers(0, 25))
 def test_any_batching_gives_the_same_state_as_one_by_one_and_as_a_rebuild(
     used: Catalog, events: list[Event], cuts: list[int], again: int
