@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from vna_lifecycle.database import make_entry_durable
 from vna_lifecycle.errors import IntegrityError, StorageError
 
 _ED25519: Final = b"\x01"
@@ -54,6 +55,7 @@ def generate_key(path: Path) -> Ed25519PrivateKey:
             file.write(pem)
             file.flush()
             os.fsync(file.fileno())
+        make_entry_durable(path)
     except OSError as exc:
         raise StorageError(f"the signing key cannot be written ({exc.strerror})", path=path) from exc
     return key

@@ -41,7 +41,7 @@ class KeyIndex:
         self._start = self._end = 0  # recent keys are those of the events from start up to end
 
     def find(self, connection: Connection, head: Head, keys: Sequence[str]) -> Iterator[EventRow]:
-        """The event rows that have one of these keys. ``head`` is that of the transaction."""
+        """The event rows that have one of these keys, and others of the same digest. ``head`` is the transaction's."""
         self._catch_up(connection, head)
         wanted = set(keys)
         found = {self._recent[key] for key in wanted if key in self._recent}
@@ -51,8 +51,7 @@ class KeyIndex:
                 found.update(connection.execute(_LOOK_UP, {"some": some}).scalars())
         for some in _chunks(sorted(found)):
             for row in connection.execute(_ROWS, {"some": some}):
-                if row.key in wanted:  # else another key has the same digest
-                    yield EventRow(*row)
+                yield EventRow(*row)
 
     def settle(self, connection: Connection, head: Head) -> int:
         """Move recent keys into the index once they are many; returns what ``head.indexed`` is after that."""
@@ -64,7 +63,7 @@ class KeyIndex:
         return head.size
 
     def _catch_up(self, connection: Connection, head: Head) -> None:
-        if self._start != head.indexed or self._end > head.size:  # a run was settled, or this is another file
+        if self._start != head.indexed:  # a run was settled
             self._recent.clear()
             self._start = self._end = head.indexed
         if self._end < head.size:

@@ -126,6 +126,16 @@ def test_a_consistent_truncation_is_found_because_nobody_signed_it(small: Ledger
     assert not small.verify().ok
 
 
+def test_nothing_is_appended_to_a_head_that_nobody_signed(
+    small: Ledger, draft: Callable[..., Draft], clock: object, key: Ed25519PrivateKey
+) -> None:
+    small.close()
+    _forge(small, EVENTS - 1, None, total=EVENTS - 1)
+    opened = Ledger.open(small.path, clock=clock, signing_key=key)
+    with pytest.raises(LedgerCorrupt, match="not the one that was signed"):
+        opened.append([draft(0)])
+
+
 def test_a_consistent_forgery_is_found_because_nobody_signed_it(small: Ledger) -> None:
     _forge(small, 3, None, total=EVENTS)
     assert not small.verify().ok
