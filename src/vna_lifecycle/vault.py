@@ -50,6 +50,14 @@ class _ScopeKey(NamedTuple):
     salt: bytes
 
 
+class Sealed(NamedTuple):
+    """Evidence as it will be stored: encrypted, under its address."""
+
+    address: str
+    scope: str
+    data: bytes
+
+
 class Vault:
     """The evidence store of one program: ``vault.db`` in one directory, its keys in another.
 
@@ -141,17 +149,26 @@ class Vault:
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> list[str]:
         """As `put`, for many (scope, data) in one transaction; returns the addresses in order."""
         keys = self._scope_keys({scope for scope, _ in items})
-        rows: list[tuple[str, str, bytes]] = []
-        for scope, data in items:
-            sealed = AESSIV(keys[scope].data_key).encrypt(data, [b"object", scope.encode()])
-            rows.append((hashlib.sha256(sealed).hexdigest(), scope, sealed))
-        if rows:
+        sealed = [_sealed(keys[scope], scope, data) for scope, data in items]
+        self.put_sealed(sealed)
+        return [item.address for item in sealed]
+
+    def seal(self, scope: str, data: bytes) -> Sealed:
+        """What `put_sealed` will keep: its address is known before it is durable, so that many can be put at once.
+
+        Raises:
+            EvidenceErased: the scope was erased.
+        """
+        return _sealed(self._scope_keys({scope})[scope], scope, data)
+
+    def put_sealed(self, items: Sequence[Sealed]) -> None:
+        """Keep what was sealed, durably, in one transaction."""
+        if items:
             with writing(self._objects) as connection:
                 connection.exec_driver_sql(
                     "INSERT INTO objects (address, scope, sealed) VALUES (?, ?, ?) ON CONFLICT (address) DO NOTHING",
-                    rows,
+                    list(items),
                 )
-        return [address for address, _, _ in rows]
 
     def get(self, address: str) -> bytes:
         """What was put.
@@ -204,6 +221,20 @@ class Vault:
         """
         return hmac.digest(self._scope_keys({scope})[scope].salt, value, "sha256").hex()
 
+    def begin(self, scopes: Sequence[tuple[str, str]]) -> None:
+        """Make the keys of many (scope, group) in one transaction; scopes that there are stay where they are."""
+        if not scopes:
+            return
+        with writing(self._keys) as connection:
+            known = connection.exec_driver_sql(
+                "SELECT name FROM scopes WHERE name IN (SELECT value FROM json_each(?))",
+                (json.dumps([scope for scope, _ in scopes]),),
+            )
+            there = {name for (name,) in known}
+            for scope, group in scopes:
+                if scope not in there:
+                    self._make(connection, scope, group)
+
     def assign(self, scope: str, group: str) -> None:
         """Move a scope to a patient group, of which it then shares the fate; a new scope or group is made.
 
@@ -253,13 +284,16 @@ class Vault:
         if missing:
             with writing(self._keys) as connection:
                 for scope in missing:
-                    wrapped = _wrap(self._group_key(connection, scope), os.urandom(_KEY + _SALT), "scope", scope)
-                    connection.exec_driver_sql(
-                        "INSERT INTO scopes (name, member_of, wrapped) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                        (scope, scope, wrapped),  # by default, a scope is in a group of its own
-                    )
+                    self._make(connection, scope, scope)  # by default, a scope is in a group of its own
                 keys |= self._unwrapped(connection, missing)  # another process may have been faster
         return keys
+
+    def _make(self, connection: Connection, scope: str, group: str) -> None:
+        wrapped = _wrap(self._group_key(connection, group), os.urandom(_KEY + _SALT), "scope", scope)
+        connection.exec_driver_sql(
+            "INSERT INTO scopes (name, member_of, wrapped) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING",
+            (scope, group, wrapped),
+        )
 
     def _unwrapped(self, connection: Connection, scopes: Sequence[str]) -> dict[str, _ScopeKey]:
         """The keys of those scopes that there are. Nothing is cached: an erased key is gone at once, everywhere."""
@@ -289,6 +323,11 @@ class Vault:
             "INSERT INTO groups (name, wrapped) VALUES (?, ?)", (group, _wrap(self._root, key, "group", group))
         )
         return key
+
+
+def _sealed(keys: _ScopeKey, scope: str, data: bytes) -> Sealed:
+    sealed = AESSIV(keys.data_key).encrypt(data, [b"object", scope.encode()])
+    return Sealed(hashlib.sha256(sealed).hexdigest(), scope, sealed)
 
 
 def _member_of(connection: Connection, scope: str) -> str:

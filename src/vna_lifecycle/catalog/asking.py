@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -66,6 +66,22 @@ def summaries(engine: Engine, *conditions: ColumnElement[bool]) -> Iterator[Stud
     )
     for row in stream(engine, query):
         yield _summary(row._mapping, archives)
+
+
+def patients(engine: Engine, labels: Sequence[str]) -> dict[str, PatientKey]:
+    """The patient of each of these studies, by the study's label."""
+    query = (
+        select(study.c.label, patient.c.issuer, patient.c.patient_id)
+        .join_from(summary, study, study.c.id == summary.c.study)
+        .join(header, header.c.id == summary.c.header)
+        .join(patient, patient.c.id == header.c.patient)
+        .where(study.c.label.in_(labels))
+    )
+    with engine.connect() as connection:
+        return {
+            label: PatientKey(issuer=canonical.read(issuer), id=canonical.read(patient_id))
+            for label, issuer, patient_id in connection.execute(query)
+        }
 
 
 def _summary(row: RowMapping, archives: Mapping[int, str]) -> StudySummary:

@@ -24,6 +24,7 @@ from vna_lifecycle.catalog.values import (
 from vna_lifecycle.database import Schema, open_sqlite, writing
 from vna_lifecycle.errors import CatalogCorrupt, VnaLifecycleError
 from vna_lifecycle.model.event import RecordedEvent
+from vna_lifecycle.model.identity import PatientKey
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.model.wave import Exclusion, WavePlan, WavePolicy
@@ -145,9 +146,13 @@ class Catalog:
             return passes.latest(connection, archive, complete=complete)
 
     def previous_inventory(self, archive: str) -> int | None:
-        """The complete pass before the latest complete one."""
+        """The complete pass with which the latest one is to be compared, so that no change in between is missed.
+
+        That is the one up to which the last catch-up on record came; before any, or where the catalog is a new one and
+        does not have it, the first.
+        """
         with self._engine.connect() as connection:
-            return passes.latest(connection, archive, skip=1)
+            return passes.earlier(connection, archive, projection.caught_up(connection, archive))
 
     def interrupted_inventory(self, archive: str) -> int | None:
         """The latest pass over ``archive`` if it was begun and not completed."""
@@ -169,6 +174,10 @@ class Catalog:
     def study_by_label(self, label: str) -> StudySummary | None:
         """As `study`, by its short label."""
         return next(asking.summaries(self._engine, schema.study.c.label == label), None)
+
+    def patients(self, labels: Sequence[str]) -> dict[str, PatientKey]:
+        """The patient of each of these studies, by the study's label, as of the last `refresh_studies`."""
+        return asking.patients(self._engine, labels)
 
     def studies(self) -> Iterator[StudySummary]:
         """Every study as of the last `refresh_studies`, by label."""

@@ -1,4 +1,4 @@
-"""The source goes on living while it is moved: what is new, changed or gone since the last pass.
+"""The source goes on living while it is moved: what is new, changed or gone since the last catch-up.
 
 Header keys, counts and sizes are compared for every study; studies that were touched, and a sample of those that were
 not, are fetched again and compared by their bytes. What this cannot see is stated with the result.
@@ -67,7 +67,9 @@ def catch_up(
     seed: int,
     tell: Tell = silent,
 ) -> CatchUpResult:
-    """Compare the latest two complete passes over ``archive``, and fetch again what was touched plus a sample.
+    """Compare the latest complete pass over ``archive`` with that of the last catch-up, or else with the first.
+
+    What was touched, plus a sample, is fetched again.
 
     A moved study that has more or other content now goes back to *planned* with a finding, so that the next transfer
     of its wave takes what is new (an instance with other bytes under its old UID will be a conflict at the target:

@@ -12,7 +12,7 @@ from vna_lifecycle.ledger import Draft, Ledger
 from vna_lifecycle.model.event import Event, FindingRecorded, RecordedEvent
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Manifest
-from vna_lifecycle.vault import Vault
+from vna_lifecycle.vault import Sealed, Vault
 
 MEMBERS_PER_CHUNK = 20_000
 PROJECTED_AT_ONCE = 10_000
@@ -47,6 +47,7 @@ class Journal:
         self._epoch = epoch
         self._notify = notify
         self._folded = catalog.projected_size()
+        self._evidence: list[Sealed] = []
 
     def record(self, events: Sequence[tuple[str, Event]], *, actor: str = "") -> tuple[RecordedEvent, ...]:
         """Append events, each with its idempotency key, and fold them into the current state.
@@ -56,6 +57,8 @@ class Journal:
         """
         if not events:
             return ()
+        self.vault.put_sealed(self._evidence)  # before the events that refer to it
+        self._evidence.clear()
         drafts = [Draft(event=event, key=key, actor=actor or self._actor) for key, event in events]
         recorded = self.ledger.append(drafts, epoch=self._epoch)
         new = [event for event in recorded if event.sequence >= self._folded]
@@ -88,9 +91,24 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------------ evidence
 
+    def begin_scopes(self, labels: Sequence[str]) -> None:
+        """Make the vault's keys of studies that have none, each in its patient's group.
+
+        So a patient's studies can be moved or erased together. Studies without a Patient ID are groups of their own.
+        """
+        groups = []
+        for label, patient in self.catalog.patients(labels).items():
+            named = self.vault.label(f"patient {json.dumps([patient.issuer, patient.id])}") if patient.id else label
+            groups.append((label, named))
+        self.vault.begin(groups)
+
     def keep_manifest(self, scope: str, manifest: Manifest) -> str:
-        """Put a manifest into the vault under its study's scope; its address."""
-        return self.vault.put(scope, manifest.to_bytes())
+        """Keep a manifest under its study's scope; its address. It is durable before the next events are."""
+        return self._keep(scope, manifest.to_bytes())
+
+    def keep_uids(self, scope: str, uids: Iterable[str]) -> str:
+        """Keep a set of UIDs, as a sorted JSON array, as `keep_manifest` does."""
+        return self._keep_json(scope, sorted(uids))
 
     def manifest(self, address: str) -> Manifest:
         """The manifest at a vault address."""
@@ -104,6 +122,8 @@ class Journal:
             chunk.append(member)
             if len(chunk) == MEMBERS_PER_CHUNK:
                 addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
+                self.vault.put_sealed(self._evidence)  # a plan may be larger than memory
+                self._evidence.clear()
                 chunk = []
         if chunk:
             addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
@@ -132,4 +152,9 @@ class Journal:
 
     def _keep_json(self, scope: str, value: object) -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return self.vault.put(scope, text.encode("utf-8", "surrogatepass"))
+        return self._keep(scope, text.encode("utf-8", "surrogatepass"))
+
+    def _keep(self, scope: str, data: bytes) -> str:
+        sealed = self.vault.seal(scope, data)
+        self._evidence.append(sealed)
+        return sealed.address

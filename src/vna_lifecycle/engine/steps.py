@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import json
 from collections.abc import Sequence
 
 from attrs import define, frozen
@@ -99,8 +98,8 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
         events.append((attempt.key("incomplete"), incomplete(attempt, fetched, None, None)))
         return Step(events=tuple(events), then=Then.END)
     if journal.ledger.find(f"survey/{study.label}") is None:
-        present = sorted(fetched.present_before)
-        reference = journal.vault.put(study.label, json.dumps(present).encode())
+        present = fetched.present_before
+        reference = journal.keep_uids(study.label, present)
         survey = TargetSurveyed(study=study.label, wave=attempt.wave, present=len(present), present_ref=reference)
         events.append((f"survey/{study.label}", survey))
     intent = StoreIntended(

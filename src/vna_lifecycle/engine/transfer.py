@@ -198,6 +198,7 @@ class Transfer:
         after = ""
         while page := self.journal.catalog.work(wave, states, after=after, limit=500):
             after = page[-1].label
+            self.journal.begin_scopes([work.label for work in page])
             for work in page:
                 worn_out = work.state is MigrationState.FAILED and not (
                     work.transient and work.attempt < self._limit(work.code)

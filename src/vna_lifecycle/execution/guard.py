@@ -14,7 +14,8 @@ _NEVER_SLOW_SECONDS = 0.25  # below this a unit of work is quick, whatever the a
 class Guard:
     """The breakers of a program's archives. Only the coordinator uses it, so it needs no lock.
 
-    Response times are measured per unit of work (an object, or a mebibyte of it), so that large studies do not look slow.
+    Response times are measured per unit of work (an object, or a mebibyte of it), so that large studies do not look
+    slow.
     """
 
     def __init__(self, policy: BreakerPolicy, clock: Callable[[], dt.datetime]) -> None:

@@ -267,3 +267,29 @@ def test_two_processes_that_meet_a_new_study_agree_on_its_key(vault: Vault, tmp_
         process.join()
     assert first == second
     assert {vault.get(address) for address in first} == {b"evidence"}
+
+
+def test_what_is_sealed_first_and_put_later_is_what_would_have_been_put(vault: Vault) -> None:
+    """An address is known before the evidence is durable, and is the same either way."""
+    sealed = vault.seal("study", b"evidence")
+    with pytest.raises(StateError):
+        vault.get(sealed.address)
+    vault.put_sealed([sealed])
+    vault.put_sealed([sealed])
+    assert vault.get(sealed.address) == b"evidence"
+    assert vault.put("study", b"evidence") == sealed.address
+
+
+def test_scopes_begun_together_share_the_fate_of_their_group(vault: Vault) -> None:
+    """Beginning scopes makes their keys in their groups, and leaves those that there are alone."""
+    before = vault.put("old", b"evidence")
+    vault.begin([("old", "patient"), ("a", "patient"), ("b", "patient"), ("c", "c")])
+    assert vault.put("old", b"evidence") == before
+    addresses = [vault.put(scope, b"x") for scope in ("a", "b", "c")]
+    assert len(set(addresses)) == 3
+    vault.begin([("a", "other")])
+    assert vault.put("a", b"x") == addresses[0]
+    vault.erase("a")
+    with pytest.raises(EvidenceErased):
+        vault.begin([("a", "patient")]) or vault.put("a", b"x")
+    assert vault.get(addresses[1]) == b"x"
