@@ -89,12 +89,21 @@ def totals(connection: Connection, number: int) -> InventoryTotals:
     return InventoryTotals(**row)
 
 
-def latest(connection: Connection, archive: str, *, complete: bool = True, skip: int = 0) -> int | None:
-    """The number of the latest pass over an archive, or of the one ``skip`` passes before it."""
+def latest(connection: Connection, archive: str, *, complete: bool = True) -> int | None:
+    """The number of the latest pass over an archive."""
     query = select(inventory.c.number).where(inventory.c.archive == archive)
     if complete:
         query = query.where(inventory.c.complete)
-    return connection.execute(query.order_by(inventory.c.number.desc()).offset(skip).limit(1)).scalar()
+    return connection.execute(query.order_by(inventory.c.number.desc()).limit(1)).scalar()
+
+
+def earlier(connection: Connection, archive: str, wanted: int) -> int | None:
+    """The complete pass ``wanted`` over an archive, or else the first, if a later one is complete too."""
+    query = select(inventory.c.number).where(inventory.c.archive == archive, inventory.c.complete)
+    before = list(connection.execute(query.order_by(inventory.c.number)).scalars())[:-1]
+    if wanted in before:
+        return wanted
+    return before[0] if before else None
 
 
 def studies_of(number: int) -> Select[int]:

@@ -16,6 +16,7 @@ from vna_lifecycle.model import event as on_record
 Members: TypeAlias = Callable[[str], Iterable[tuple[str, str]]]
 
 _NO_FAILURE: Final[Mapping[str, Value]] = {"phase": "", "code": "", "transient": 0, "retry_at": ""}
+_CAUGHT_UP: Final = "caught-up/"
 _COUNTS: Final = ("matched", "missing", "differ", "extra", "held", "refused")
 
 
@@ -29,11 +30,17 @@ def latest_plan(connection: Connection) -> int:
     return connection.execute(select(meta.c.value).where(meta.c.name == "plan")).scalar() or 0
 
 
+def caught_up(connection: Connection, archive: str) -> int:
+    """The pass up to which changes at an archive were looked for, 0 before the first catch-up."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == _CAUGHT_UP + archive)).scalar() or 0
+
+
 def clear(connection: Connection) -> None:
     """Forget everything that was folded."""
     for table in PROJECTED:
         connection.execute(delete(table))
-    connection.execute(delete(meta).where(meta.c.name.in_(("projected", "plan"))))
+    folded = meta.c.name.in_(("projected", "plan")) | meta.c.name.startswith(_CAUGHT_UP)
+    connection.execute(delete(meta).where(folded))
 
 
 def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], members: Members) -> None:
@@ -159,5 +166,7 @@ def _apply_to_program(connection: Connection, recorded: on_record.RecordedEvent)
             totals = _copied(event, "parts", "studies", "instances", "refused", "size")
             ended = recorded_inventory.c.number == event.inventory
             connection.execute(update(recorded_inventory).where(ended).values(complete=True, **totals))
+        case on_record.CatchUpCompleted() as event:
+            keep(connection, _CAUGHT_UP + event.archive, event.inventory)
         case _:
             pass  # history only: nothing is asked of it that the ledger itself does not answer
