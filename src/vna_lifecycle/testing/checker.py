@@ -127,6 +127,10 @@ class Checker:
                 what = f"an append with epoch {epoch} was accepted after epoch {self._epoch} had begun"
                 self._early.append(Violation(invariant="I6", what=what, sequence=event.sequence))
 
+    def moved(self, study: str) -> frozenset[str]:
+        """The SOP Instance UIDs of a study that is called transferred."""
+        return frozenset(self._expected.get(study, ()))
+
     def forget_listing(self) -> None:
         """The catalog is gone: until sources are listed again, nothing is known of them."""
         self._listed, self._listings = {}, [{}]

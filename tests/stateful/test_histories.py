@@ -1,0 +1,106 @@
+"""Short histories that once came out wrong, each as one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.program import Program
+from vna_lifecycle.testing.faults import Drop, Warn
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.simulation import Point, Simulation
+
+SIX = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
+OTHER_CONTENT = ObjectSpec(study=1, instance=1, patient_id="P1", grey=7)
+Make = Callable[..., Simulation]
+
+
+@pytest.fixture
+def planned() -> Iterator[Make]:
+    """Makes a simulation whose source is listed and whose one wave is planned."""
+    made: list[Simulation] = []
+
+    def make(specs: Sequence[ObjectSpec] = SIX) -> Simulation:
+        made.append(Simulation(objects=[dicom_bytes(spec) for spec in specs]))
+        made[-1].step(Program.take_inventory)
+        made[-1].step(Program.plan)
+        assert made[-1].examine() == []
+        return made[-1]
+
+    yield make
+    for simulation in made:
+        simulation.close()
+
+
+def transfer(simulation: Simulation, **options: Any) -> TransferResult:
+    result = simulation.step(lambda program: program.transfer("all", **options))
+    assert isinstance(result, TransferResult)
+    return result
+
+
+def kinds(simulation: Simulation) -> set[str]:
+    return {finding.kind for finding in simulation.program.findings()}
+
+
+def test_an_object_that_a_source_silently_leaves_out_is_asked_for_again(planned: Make) -> None:
+    simulation = planned()
+    simulation.source.plan.faults.append(Drop(on="fetch", nth=1))
+    assert transfer(simulation).outcome == "complete"
+    assert simulation.examine() == []
+    assert len(simulation.target.files) == 6
+
+
+def test_an_object_that_a_source_always_leaves_out_makes_its_study_incomplete(planned: Make) -> None:
+    simulation = planned()
+    simulation.source.plan.faults += [Drop(on="fetch", nth=nth) for nth in range(1, 50)]
+    assert transfer(simulation).transferred == 0
+    assert "not-fetched-not-delivered" in kinds(simulation)
+    assert simulation.examine() == []
+
+
+def test_while_one_of_several_contents_does_not_come_the_other_is_not_taken_for_the_true_one(planned: Make) -> None:
+    simulation = planned([OTHER_CONTENT, *SIX])
+    simulation.source.plan.faults += [Drop(on="fetch", nth=nth) for nth in range(1, 50, 2)]
+    transfer(simulation)
+    assert simulation.examine() == []
+
+
+def test_a_warning_is_on_record_although_the_next_attempt_does_not_repeat_it(planned: Make) -> None:
+    simulation = planned()
+    simulation.target.plan.faults += [Warn(nth=1, code="B000"), Drop(on="store", nth=2)]
+    assert transfer(simulation).outcome == "complete"
+    assert simulation.warnings_given() == ["B000"]
+    assert simulation.examine(["B000"]) == []
+    assert "stored-with-warning-b000" in kinds(simulation)
+
+
+def test_a_study_that_no_source_lists_any_more_is_told_of(planned: Make) -> None:
+    simulation = planned()
+    simulation.lose_catalog()
+    transfer(simulation)
+    assert simulation.examine() == []
+    assert kinds(simulation) == {"not-listed"}
+    simulation.step(Program.take_inventory)
+    simulation.step(Program.plan)
+    assert transfer(simulation, retry=True).outcome == "complete"
+
+
+@pytest.mark.parametrize("between", ["an inventory", "a catch-up that was cut off"])
+def test_a_change_is_seen_however_many_inventories_were_taken_before_the_catch_up(planned: Make, between: str) -> None:
+    simulation = planned()
+    assert transfer(simulation).outcome == "complete"
+    simulation.source.add(dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1")))
+    if between == "an inventory":
+        simulation.step(Program.take_inventory)
+    else:
+        simulation.points.append(Point(at="append", nth=5))
+        assert simulation.step(lambda program: program.catch_up(sample=0)) is None
+        simulation.step(Program.take_inventory)
+    assert simulation.examine() == []
+    simulation.step(lambda program: program.catch_up(sample=0))
+    assert transfer(simulation).outcome == "complete"
+    assert simulation.examine() == []
+    assert len(simulation.target.files) == 7

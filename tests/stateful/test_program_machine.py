@@ -1,0 +1,23 @@
+"""Whatever befalls a program, nothing acknowledged is lost, nothing is done twice, and everything gets done at last."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from vna_lifecycle.testing.machine import ProgramMachine
+
+_ALWAYS = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+def test_a_program_survives_whatever_befalls_it() -> None:
+    run_state_machine_as_test(
+        ProgramMachine, settings=settings(_ALWAYS, max_examples=30, stateful_step_count=12, derandomize=True)
+    )
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+def test_a_program_survives_thousands_of_histories() -> None:
+    run_state_machine_as_test(ProgramMachine, settings=settings(_ALWAYS, max_examples=3000, stateful_step_count=40))
