@@ -81,12 +81,12 @@ def test_an_independent_comparison_finds_nothing_else_in_the_new_archive(
 def test_the_story_says_what_was_moved_held_refused_and_excluded(told: Told) -> None:
     words = " ".join(told.out.split())
     for sentence in (
-        "studies were transferred: each of their instances was read back",
-        "studies are incomplete: the old archive has",
+        "studies transferred: each of their instances was read back",
+        "studies incomplete: the old archive has",
         "A person decides.",
-        "files were refused, and stay in the old archive",
-        "cut off: the file says that it goes on",
-        "excluded",
+        "files refused: they are no DICOM objects that can be trusted. They stay in the old archive",
+        "are cut off: the file says that it goes on",
+        "1 study excluded by the settings: phantom for quality assurance",
         "No wave is ready",
         "remediate rest --choose",
     ):

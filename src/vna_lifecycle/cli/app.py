@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from typing import Final
 
 from cyclopts import App, CycloptsError
@@ -63,11 +64,12 @@ def run(argv: list[str]) -> int:
     """Run one verb, and turn whatever becomes of it into words and an exit code."""
     as_json = "--json" in argv  # also needed where the arguments cannot be parsed
     if "--verbose" in argv:
-        logging.basicConfig(
-            stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        _log_to_stderr()
     try:
-        code = app(argv, exit_on_error=False, print_error=False)
+        with warnings.catch_warnings():
+            # pydicom's warnings quote the values that they are about: patient data, which no log may hold
+            warnings.filterwarnings("ignore", module=r"pydicom\b")
+            code = app(argv, exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as exc:
         return print_usage_error(exc, as_json=as_json)
@@ -85,3 +87,12 @@ def run(argv: list[str]) -> int:
         sys.stderr.write("This is a defect. Nothing that was acknowledged is lost; the same command may be repeated.\n")
         return VnaLifecycleError.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # Only ours: what other libraries log may hold patient data.
+    logger = logging.getLogger("vna_lifecycle")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

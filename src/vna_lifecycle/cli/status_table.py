@@ -20,10 +20,11 @@ def print_status(status: Status) -> None:
     """Print the whole of it."""
     show(Text(safe(status.program), style="bold"), *_sources(status))
     if status.waves:
-        show(_waves(status))
-    show(*_left_out(status))
+        show("", _waves(status), "")
+    if left_out := _left_out(status):
+        show(*left_out)
     if status.findings:
-        show(_findings(status))
+        show("", _findings(status), "")
     show(*_cutover(status))
     root = status.ledger_root[:16]
     show(Text(f"Ledger: {counted(status.ledger_size, 'event')}, root {root}...", style="dim"))

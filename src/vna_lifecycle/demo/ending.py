@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +17,10 @@ from vna_lifecycle.program import Program
 
 _DECIDER: Final = "you"
 REFUSALS: Final[Mapping[str, str]] = {
-    "not-dicom": "no DICOM at all (text, a compressed file)",
-    "truncated": "cut off: the file says that it goes on",
-    "media-directory": "a DICOMDIR: it lists images and is none",
-    "incomplete-object": "without what such an object cannot do without (UIDs, pixels)",
+    "not-dicom": "are no DICOM at all (text, a compressed file)",
+    "truncated": "are cut off: the file says that it goes on",
+    "media-directory": "are DICOMDIRs: they list images and are none",
+    "incomplete-object": "lack what such an object cannot do without (UIDs, pixels)",
 }
 
 
@@ -66,37 +66,51 @@ def gather(program: Program) -> Facts:
 
 
 def sentences(facts: Facts) -> list[str]:
-    """What was transferred, held back, refused and excluded, and why."""
-    told = []
-    told.append(
-        f"{facts.imported} of {facts.studies} studies were transferred: each of their instances was read back from the "
-        "new archive and has the same bytes as in the old one."
-    )
+    """What was transferred, held back, refused and excluded, and why; lines that begin with spaces go into detail."""
+    told = [_transferred(facts)]
     if facts.held:
-        uids = {item.sop_instance_uid for item in facts.held}
-        kinds = Counter(item.conflict for item in {item.sop_instance_uid: item for item in facts.held}.values())
-        classes = ", ".join(f"{count} differ in {kind}" for kind, count in sorted(kinds.items()))
-        told.append(
-            f"{facts.held_studies} studies are incomplete: the old archive has {len(facts.held)} different contents "
-            f"under {len(uids)} SOP Instance UIDs ({classes}). Two images cannot have one name, and no program can "
-            "know which is the true one: these were held back, and the other images of the same studies were moved. "
-            "A person decides."
-        )
+        told.append(_held(facts.held, facts.held_studies))
     if facts.withdrawn:
-        told.append(f"{facts.withdrawn} studies were withdrawn: plan again to move them again.")
+        told.append(f"{counted(facts.withdrawn, 'study')} withdrawn: plan again to move them again.")
     if facts.unexplained:
-        told.append(f"{facts.unexplained} studies are not transferred for another reason: see the findings.")
+        told.append(f"{counted(facts.unexplained, 'study')} not transferred for another reason: see the findings.")
     if facts.refused:
-        reasons = "; ".join(f"{count} {REFUSALS.get(code, code)}" for code, count in sorted(facts.refused.items()))
+        total = counted(sum(facts.refused.values()), "file")
         told.append(
-            f"{sum(facts.refused.values())} files were refused, and stay in the old archive: {reasons}. Cutover waits "
-            "until somebody has looked at them."
+            f"{total} refused: they are no DICOM objects that can be trusted. They stay in the old archive, and "
+            "cutover waits until somebody has looked at them."
         )
+        told += [f"    {count:>2} {REFUSALS.get(code, code)}" for code, count in sorted(facts.refused.items())]
     told += [
-        f"{studies} studies were excluded, as the settings say: {reason}." for reason, studies in facts.status.excluded
+        f"{counted(count, 'study')} excluded by the settings: {reason}." for reason, count in facts.status.excluded
     ]
     told.append("No wave is ready: to be imported is not to be accepted for care, so cutover is not allowed.")
     return told
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 study``, ``2 studies``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
+
+
+def _transferred(facts: Facts) -> str:
+    return (
+        f"{facts.imported} of {facts.studies} studies transferred: each of their instances was read back from the new "
+        "archive and has the same bytes as in the old one."
+    )
+
+
+def _held(held: Sequence[HeldContent], studies: int) -> str:
+    kinds = Counter({item.sop_instance_uid: item.conflict for item in held}.values())
+    classes = ", ".join(f"{count} differ in {kind}" for kind, count in sorted(kinds.items()))
+    return (
+        f"{counted(studies, 'study')} incomplete: the old archive has {len(held)} different contents under "
+        f"{kinds.total()} SOP Instance UIDs ({classes}). One name cannot stand for several images, and no "
+        "program can know which is the true one: these are held back, the other images of the same studies were moved. "
+        "A person decides."
+    )
 
 
 def next_commands(folder: Path, facts: Facts, command: str) -> list[tuple[str, str]]:

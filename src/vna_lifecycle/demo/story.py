@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from attrs import define, field
 
-from vna_lifecycle.demo.ending import Facts, gather, next_commands, sentences
+from vna_lifecycle.demo.ending import Facts, counted, gather, next_commands, sentences
 from vna_lifecycle.demo.legacy import build_legacy_archive
 from vna_lifecycle.demo.settings import MARK, NAME, PROGRAM_TOML
 from vna_lifecycle.engine.progress import Tell
@@ -146,8 +146,9 @@ class Demo:
             audience.say("taken already")
             return
         with audience.watching() as tell:
-            for result in program.take_inventory(progress=tell):
-                audience.say(str(result))
+            results = program.take_inventory(progress=tell)
+        for result in results:
+            audience.say(str(result))
 
     def _plan(self, program: Program, audience: Audience) -> None:
         audience.chapter(
@@ -159,9 +160,10 @@ class Demo:
             program.plan()
         status = program.status()
         for wave in status.waves:
-            audience.say(f"{wave.name}: {wave.studies} studies, {wave.instances} instances (copies counted once)")
+            instances = counted(wave.instances, "instance")
+            audience.say(f"{wave.name}: {counted(wave.studies, 'study')}, {instances} (copies counted once)")
         for reason, studies in status.excluded:
-            audience.say(f"excluded: {studies} of the studies ({reason})")
+            audience.say(f"excluded: {counted(studies, 'study')} ({reason})")
 
     def _transfer(self, program: Program, audience: Audience) -> None:
         audience.chapter(
@@ -203,7 +205,7 @@ class Demo:
             self.exit_code = self.exit_code or INCOMPLETE
         audience.chapter("What happened, in plain words", "")
         for sentence in sentences(facts):
-            audience.say(f"- {sentence}")
+            audience.say(sentence if sentence.startswith(" ") else f"- {sentence}")
         audience.chapter("Try next", "")
         for command, what in next_commands(self.folder, facts, self.command):
             audience.command(command, what)

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import pytest
 from cyclopts import App
@@ -116,11 +117,24 @@ def test_a_reader_who_has_seen_enough_gets_no_complaint() -> None:
     assert done.returncode in (0, 141)  # it may have written all before the reader went away
 
 
-def test_verbose_writes_the_log_to_standard_error() -> None:
+def test_verbose_writes_our_log_and_no_other_librarys_to_standard_error() -> None:
     code = (
         "import logging; from vna_lifecycle.cli import main; main(['plugins', '--verbose']);"
-        "logging.getLogger('x').info('seen')"
+        "logging.getLogger('vna_lifecycle.x').info('seen'); logging.getLogger('pydicom').warning('Doe^Jane')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "INFO x: seen" in done.stderr
+    assert "INFO vna_lifecycle.x: seen" in done.stderr
     assert "seen" not in done.stdout
+    assert "INFO" not in done.stdout
+
+
+def test_what_pydicom_warns_of_is_not_shown_because_it_quotes_values(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def verb(*args: object, **kwargs: object) -> int:
+        warnings.warn_explicit("Invalid value for VR PN: 'Doe^Jane'", UserWarning, "valuerep.py", 1, "pydicom.valuerep")
+        return 0
+
+    monkeypatch.setattr(app_module, "app", verb)
+    assert main(["status"]) == 0
+    assert capsys.readouterr().err == ""
