@@ -11,7 +11,7 @@ from vna_lifecycle.dicom.completeness import PLAN_GEOMETRY, WITNESSES
 from vna_lifecycle.dicom.elements import ITEM_END, PIXEL_DATA, Element, walk
 from vna_lifecycle.dicom.limits import LIMITS, Limits, refused
 from vna_lifecycle.dicom.part10 import Beginning
-from vna_lifecycle.dicom.runs import leap
+from vna_lifecycle.dicom.runs import KNOWN, learn
 from vna_lifecycle.dicom.source import Source
 
 Values: TypeAlias = dict[int, bytes]
@@ -77,24 +77,33 @@ def collect(source: Source, start: int, beginning: Beginning, limits: Limits) ->
         elements = walk(source, start, explicit=beginning.explicit, big=beginning.big, limits=limits)
         _note(elements, source, found, limits)
         return found
-    values = found.values
-    pos, size, left, singles = start, source.size, limits.elements, _SINGLES
+    values, seen, known = found.values, found.seen, KNOWN.get
+    size, left, singles = source.size, limits.elements, _SINGLES
+    pos, last = start, -1
+    buffer, base = source.buffer, source.base
     while pos < size:
-        if pos < source.base or source.base + len(source.buffer) < pos + 12:
-            source.window(pos)
-        buffer, at = source.buffer, pos - source.base
-        run = leap(buffer, at, size - pos, _VALUES_AND_SEQUENCES, WITNESSES, limits)
-        if run is not None:
+        if pos < base or pos + 12 > base + len(buffer):
+            buffer, base = source.window(pos), pos
+        at = pos - base
+        run = known(buffer[at : at + 4])
+        if not (
+            run
+            and run.length <= size - pos
+            and at + run.span <= len(buffer)
+            and run.unpack(buffer, at) == run.structure
+        ):
+            run = learn(buffer, at, size - pos, _VALUES_AND_SEQUENCES, WITNESSES, limits)
+        if run:
             left -= run.count
             if left < 0:
                 raise refused("too-many-elements", pos)
-            if run.first <= found.last or not run.ascending:
+            if run.first <= last or not run.ascending:
                 found.disordered = True
-            found.last = run.last
+            last = run.last
             for tag, begin, end in run.values:
                 values[tag] = buffer[at + begin : at + end]
             for tag, length in run.witnesses:
-                found.seen.add(tag)
+                seen.add(tag)
                 if tag in PIXEL_DATA:
                     found.pixel_length = length
             pos += run.length
@@ -103,8 +112,12 @@ def collect(source: Source, start: int, beginning: Beginning, limits: Limits) ->
         elements = walk(
             source, pos, explicit=True, big=False, limits=limits, single=singles > 0, budget=left, beginning=start
         )
+        found.last = last
         count, pos = _note(elements, source, found, limits)
         left -= count
+        last = found.last
+        buffer, base = source.buffer, source.base
+    found.last = last
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal
 
 from vna_lifecycle.dicom.charset import codecs_of, decode
@@ -91,26 +92,44 @@ def _flags(found: Found, beginning: Beginning, end: int, sop_class: str, sop_ins
 
 def native_length(values: Values, *, big: bool) -> int | None:
     """How many bytes native pixel data has by its description (PS3.5 8.1.1), None where it is not described."""
-    rows, columns = _word(values.get(ROWS), big), _word(values.get(COLUMNS), big)
-    bits = _word(values.get(ALLOCATED), big)
-    if not (rows and columns and bits):
+    return _described(*map(values.get, (ROWS, COLUMNS, ALLOCATED, SAMPLES, PHOTOMETRIC, FRAMES)), big)
+
+
+@lru_cache(maxsize=64)
+def _described(
+    rows: bytes | None,
+    columns: bytes | None,
+    allocated: bytes | None,
+    samples: bytes | None,
+    photometric: bytes | None,
+    frames: bytes | None,
+    big: bool,
+) -> int | None:
+    height, width, bits = _word(rows, big), _word(columns, big), _word(allocated, big)
+    if not (height and width and bits):
         return None
     # chroma is stored for every second sample, or also only on every second line
-    halves = values.get(PHOTOMETRIC, b"").strip(b"\0 ")[-3:]
-    samples = {b"422": 2, b"420": 1.5}.get(halves) or _word(values.get(SAMPLES), big) or 1
-    return int(rows * columns * samples * bits * frame_count(values) + 7) // 8
+    halves = (photometric or b"").strip(b"\0 ")[-3:]
+    per_pixel = {b"422": 2, b"420": 1.5}.get(halves) or _word(samples, big) or 1
+    return int(height * width * per_pixel * bits * _positive(frames) + 7) // 8
 
 
 def frame_count(values: Values) -> int:
     """Number of Frames, 1 where it is absent or no positive number."""
-    return max(_integer(values.get(FRAMES)) or 1, 1)
+    return _positive(values.get(FRAMES))
+
+
+def _positive(raw: bytes | None) -> int:
+    return max(_integer(raw) or 1, 1)
 
 
 def series_of(values: Values, nested: dict[int, Values]) -> SeriesAttributes:
     """The series attributes; the instances of a series share one value, made from the same raw bytes."""
     issuer = nested.get(ACCESSION_ISSUER, {})
     procedure = nested.get(PROCEDURE, {})
-    key = (*map(values.get, OF_SERIES), *map(issuer.get, IN_ITEMS), *map(procedure.get, IN_ITEMS))
+    key = tuple(map(values.get, OF_SERIES))
+    if nested:
+        key += (*map(issuer.get, IN_ITEMS), *map(procedure.get, IN_ITEMS))
     known = _series_cache.get(key)
     if known is not None:
         return known

@@ -25,6 +25,10 @@ _ELEMENTS: Final = 16
 _KEPT: Final = 4_096
 
 
+def _never(buffer: bytes, at: int) -> tuple[bytes, ...]:
+    return (b"",)  # no structure
+
+
 @define
 class Run:
     """``length`` bytes of elements whose tags rise (unless not ``ascending``) from ``first`` to ``last``.
@@ -43,11 +47,13 @@ class Run:
     values: tuple[tuple[int, int, int], ...]
     witnesses: tuple[tuple[int, int], ...]
     layout: tuple[int, ...]
-    unpack: Callable[[bytes, int], tuple[bytes, ...]] | None = None
+    unpack: Callable[[bytes, int], tuple[bytes, ...]] = _never
     structure: tuple[bytes, ...] = ()
 
 
-_known: dict[bytes, Run] = {}
+KNOWN: Final[dict[bytes, Run]] = {}
+"""By the tag that a run begins with, as it is in the file: the run that was last seen there. It fits a file where its
+``length`` and ``span`` do and ``unpack`` gives its ``structure``."""
 
 
 def leap(
@@ -57,25 +63,27 @@ def leap(
 
     ``values`` and ``witnesses`` must be the same at every call for the same group.
     """
-    key = buffer[at : at + 4]
-    run = _known.get(key)
-    if (
-        run is not None
-        and run.unpack is not None
-        and run.length <= room
-        and at + run.span <= len(buffer)
-        and run.unpack(buffer, at) == run.structure
-    ):
+    run = KNOWN.get(buffer[at : at + 4])
+    if run and run.length <= room and at + run.span <= len(buffer) and run.unpack(buffer, at) == run.structure:
         return run
+    return learn(buffer, at, room, values, witnesses, limits)
+
+
+def learn(
+    buffer: bytes, at: int, room: int, values: frozenset[int], witnesses: frozenset[int], limits: Limits
+) -> Run | None:
+    """As `leap`, for a run that is not known: walked, and remembered to be compared once it was seen twice."""
     new = _read(buffer, at, room, values, witnesses, limits)
     if new is None:
         return None
-    if run is not None and run.layout == new.layout:  # seen twice: worth comparing from now on
-        unpack = Struct("<" + "".join(f"{size}{'sx'[at % 2]}" for at, size in enumerate(new.layout))).unpack_from
+    key = buffer[at : at + 4]
+    run = KNOWN.get(key)
+    if run is not None and run.layout == new.layout:
+        unpack = Struct("<" + "".join(f"{size}{'sx'[nth % 2]}" for nth, size in enumerate(new.layout))).unpack_from
         new.unpack, new.structure = unpack, unpack(buffer, at)
-    elif len(_known) >= _KEPT:
-        _known.clear()
-    _known[key] = new
+    elif len(KNOWN) >= _KEPT:
+        KNOWN.clear()
+    KNOWN[key] = new
     return new
 
 
