@@ -2,6 +2,7 @@
 
 ``store FOLDER`` and ``withdraw FOLDER``: for every call that changes the disk, a child does it and dies just before.
 ``endless FOLDER``: store study after study, telling of each receipt, until killed.
+``share FOLDER N``: store the same study as others do at the same time, beginning with its ``N``-th instance.
 """
 
 from __future__ import annotations
@@ -109,8 +110,21 @@ def endless(folder: Path) -> None:
             sys.stdout.flush()
 
 
+def share(folder: Path, first: int) -> None:
+    """Store one instance at a time, telling what became of it."""
+    items = written(folder / f"in{os.getpid()}", [ObjectSpec(instance=number + 1, grey=number) for number in range(12)])
+    archive = opened(folder)
+    assert archive.stores is not None
+    for item in [*items[first:], *items[:first]]:
+        for answer in archive.stores.store(study_of(SPECS[0]), [item]):
+            outcome = answer.outcome.value if isinstance(answer, Receipt) else answer.code
+            sys.stdout.write(f"{outcome} {answer.sop_instance_uid}\n")
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "endless":
+    if sys.argv[1] == "share":
+        share(Path(sys.argv[2]), int(sys.argv[3]))
+    elif sys.argv[1] == "endless":
         endless(Path(sys.argv[2]))
     else:
         points(Path(sys.argv[2]), sys.argv[1])

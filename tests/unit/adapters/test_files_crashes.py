@@ -130,6 +130,21 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(tmp_path: Path, see
     _survives(tmp_path / "killed", seed)
 
 
+def test_processes_that_store_the_same_study_at_once_store_each_instance_once(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    commands = [[sys.executable, str(_PROGRAM), "share", str(tmp_path), str(first)] for first in (0, 0, 6)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
+    told = [line.split() for process in running for line in process.communicate(timeout=120)[0].splitlines()]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len(told) == 36
+    assert {outcome for outcome, _ in told} == {"stored", "already-present"}
+    stored = [uid for outcome, uid in told if outcome == "stored"]
+    assert len(stored) == len(set(stored)) == 12
+    archive = _open(tmp_path)
+    _sound(tmp_path, archive)
+    archive.reads.close()
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1300))
 def test_three_hundred_killed_processes_lose_nothing(tmp_path: Path, seed: int) -> None:

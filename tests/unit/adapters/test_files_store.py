@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -342,3 +344,45 @@ def test_everything_that_a_receipt_stands_for_was_synced(
     objects = {path.stat().st_ino for path in (store_folder / "objects").rglob("*.dcm")}
     links = [number for number, (name, _) in enumerate(steps) if name == "link"]
     assert max(number for number, step in enumerate(steps) if step[1] in objects) < min(links)
+
+
+def test_an_object_whose_manifest_was_lost_is_entered_again_when_it_is_stored_again(
+    store_folder: Path, open_folder: _Open, items: list[Fetched], tmp_path: Path
+) -> None:
+    archive = open_folder(store_folder)
+    _store(archive, items)
+    (manifest,) = store_folder.glob("studies/*/*/manifest.jsonl")
+    manifest.unlink()
+    assert _store(archive, items) == ["already-present"] * 5
+    assert read_back(archive, _STUDY, tmp_path / "out") == digests(items)
+
+
+def test_threads_that_store_into_one_study_lose_no_instance_of_each_other(
+    store_folder: Path, open_folder: _Open, tmp_path: Path
+) -> None:
+    items = written(tmp_path / "in", [ObjectSpec(instance=number + 1) for number in range(24)])
+    archives = [open_folder(store_folder) for _ in range(4)]
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda number: _store(archives[number % 4], [items[number]]), range(24)))
+    (study,) = archives[0].reads.find_studies(StudyQuery())
+    assert study.instance_count == 24
+    assert len(list(archives[0].reads.list_instances(_STUDY))) == 24
+
+
+def test_a_sweep_that_takes_a_new_incoming_folder_does_not_stop_the_store(
+    store_folder: Path, open_folder: _Open, items: list[Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_folder(store_folder)
+    _store(archive, items[:1])
+    flock, taken = fcntl.flock, []
+
+    def sweeping(descriptor: int, operation: int) -> None:
+        for folder in (store_folder / "incoming").iterdir():
+            if not taken:
+                taken.append(folder)
+                folder.rmdir()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweeping)
+    assert _store(archive, items[1:]) == ["stored"] * 4
+    assert taken
