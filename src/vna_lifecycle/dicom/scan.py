@@ -7,6 +7,8 @@ two top-level elements *after* the last element that the SOP class requires. Wha
 pixel data (signatures, padding, private groups), optional elements at the end of objects without pixel data, and all
 elements of private SOP classes without Rows. Sizes and digests in manifests notice those.
 
+Offsets in refusals count from the beginning of the file; within a deflated data set, from that of its inflated bytes.
+
 Oddities that do not prevent reading are flags of the record:
 
 ``no-preamble``, ``no-meta``, ``no-transfer-syntax``
