@@ -199,7 +199,7 @@ class Vault:
         if scope not in keys:
             raise VaultCorrupt("the key of stored evidence is missing")
         try:
-            return AESSIV(keys[scope].data_key).decrypt(sealed, [b"object", scope.encode()])
+            return AESSIV(keys[scope].data_key).decrypt(sealed, None)
         except InvalidTag:
             raise VaultCorrupt("stored evidence cannot be decrypted with its scope's key") from None
 
@@ -252,7 +252,6 @@ class Vault:
                 (group, _wrap(self._group_key(connection, group), b"".join(key), "scope", scope), scope),
             )
             _drop_if_empty(connection, old_group)
-        self._scrub()
 
     def erase(self, scope: str) -> None:
         """Destroy a scope's key, durably and in the key file's own bytes; its objects stay as unreadable ciphertext.
@@ -268,12 +267,8 @@ class Vault:
             group = _member_of(connection, scope)
             connection.exec_driver_sql("UPDATE scopes SET member_of = '', wrapped = NULL WHERE name = ?", (scope,))
             _drop_if_empty(connection, group)
-        self._scrub()
-
-    def _scrub(self) -> None:
-        """Remove superseded keys from the write-ahead log: secure_delete zeroes them in the database file only."""
-        if not truncate_log(self._keys):
-            raise StorageError("other processes are reading the vault's keys", hint="repeat this when they are done")
+        if not truncate_log(self._keys):  # secure_delete zeroes keys in the database file, not in the log before it
+            raise StorageError("other processes are reading the vault's keys", hint="erase again when they are done")
 
     def _scope_keys(self, scopes: Iterable[str]) -> dict[str, _ScopeKey]:
         """The keys of these scopes; those that are new are made."""
@@ -326,7 +321,7 @@ class Vault:
 
 
 def _sealed(keys: _ScopeKey, scope: str, data: bytes) -> Sealed:
-    sealed = AESSIV(keys.data_key).encrypt(data, [b"object", scope.encode()])
+    sealed = AESSIV(keys.data_key).encrypt(data, None)
     return Sealed(hashlib.sha256(sealed).hexdigest(), scope, sealed)
 
 

@@ -1,6 +1,7 @@
 """The stand-alone verifier agrees with the library on what holds, and shares nothing with it."""
 
 import ast
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 
 import vna_lifecycle
 from vna_lifecycle import evidence_verifier
-from vna_lifecycle.ledger import Draft, Ledger, public_key_text, sign_checkpoint
+from vna_lifecycle.ledger import Draft, Ledger, public_key_text, sign_checkpoint, store
+from vna_lifecycle.ledger.codec import encode
+from vna_lifecycle.model.event import PlanDropped
 
 SCRIPT = Path(vna_lifecycle.__file__).with_name("evidence_verifier.py")
 
@@ -92,6 +95,27 @@ def test_a_changed_proof_does_not_hold(full: Ledger, field: str, change: Callabl
     proof[field] = change(proof[field])
     with pytest.raises(evidence_verifier.Refused):
         evidence_verifier.check(json.dumps(proof), evidence_verifier.base64.b64decode(full.public_key), "", "")
+
+
+def test_a_path_of_another_length_than_the_tree_is_deep_does_not_hold() -> None:
+    first, second = (hashlib.sha256(b"\x00" + event).digest() for event in (b"first", b"second"))
+    two = hashlib.sha256(b"\x01" + first + second).digest()
+    evidence_verifier.check_inclusion(b"second", 1, 2, [first], two)
+    evidence_verifier.check_consistency(1, first, 2, two, [second])
+    for refused in (
+        lambda: evidence_verifier.check_inclusion(b"second", 0, 1, [first], two),
+        lambda: evidence_verifier.check_inclusion(b"second", 3, 4, [first], two),
+        lambda: evidence_verifier.check_consistency(1, first, 3, two, [second]),
+    ):
+        with pytest.raises(evidence_verifier.Refused, match="too"):
+            refused()
+
+
+def test_an_event_that_says_that_it_is_another_does_not_hold(full: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "encode", lambda *a, **k: encode(*a, **{**k, "sequence": 3}))
+    full.append([Draft(event=PlanDropped(plan=1, reason=""), key="astray", actor="a")])
+    with pytest.raises(evidence_verifier.Refused, match="another"):
+        evidence_verifier.check(full.prove(11).to_json(), evidence_verifier.base64.b64decode(full.public_key), "", "")
 
 
 def test_another_key_is_refused_and_junk_cannot_be_read(full: Ledger, tmp_path: Path) -> None:

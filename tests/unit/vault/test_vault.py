@@ -174,11 +174,12 @@ def test_a_commitment_is_salted_by_scope(vault: Vault) -> None:
         "UPDATE objects SET sealed = 'text'",
         "UPDATE objects SET scope = 'b' WHERE scope = 'a'",
         "UPDATE objects SET scope = 'nobody'",
+        "UPDATE objects SET sealed = (SELECT sealed FROM objects WHERE scope = 'a' ORDER BY rowid DESC)",
     ],
 )
 def test_changed_evidence_is_not_given_out(vault: Vault, tmp_path: Path, statement: str) -> None:
     address = vault.put("a", b"evidence")
-    vault.put("b", b"something else")
+    vault.put_many([("b", b"something else"), ("a", b"the same study's")])
     connection = sqlite3.connect(tmp_path / "vault.db")
     with connection:
         connection.execute(statement)
@@ -192,6 +193,7 @@ def test_changed_evidence_is_not_given_out(vault: Vault, tmp_path: Path, stateme
     "statement",
     [
         "UPDATE scopes SET wrapped = (SELECT wrapped FROM scopes WHERE name = 'b') WHERE name = 'a'",
+        "UPDATE scopes SET wrapped = (SELECT wrapped FROM scopes WHERE name = 'c') WHERE name = 'a'",
         "UPDATE scopes SET member_of = 'b' WHERE name = 'a'",
         "UPDATE groups SET wrapped = x'00'",
         "DELETE FROM groups",
@@ -199,13 +201,17 @@ def test_changed_evidence_is_not_given_out(vault: Vault, tmp_path: Path, stateme
 )
 def test_changed_keys_are_told_from_erased_ones(vault: Vault, tmp_path: Path, statement: str) -> None:
     address = vault.put("a", b"evidence")
-    vault.put("b", b"something else")
+    vault.put_many([("b", b"something else"), ("c", b"another study of the patient")])
+    vault.assign("a", "patient")
+    vault.assign("c", "patient")
     connection = sqlite3.connect(tmp_path / "keys" / "vault-keys.db")
     with connection:
         connection.execute(statement)
     connection.close()
     with pytest.raises(VaultCorrupt):
         vault.get(address)
+    with pytest.raises(VaultCorrupt):
+        vault.put("a", b"under a key that does not go when this study is erased")
 
 
 def test_the_root_key_is_private_and_never_replaced(vault: Vault, tmp_path: Path) -> None:
@@ -249,6 +255,18 @@ def test_a_missing_damaged_or_newer_vault_is_refused(vault: Vault, tmp_path: Pat
             _again(tmp_path)
         file.write_bytes(content)
     _again(tmp_path).close()
+
+
+def test_a_key_that_another_process_made_meanwhile_is_used(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = vault.put("a", b"evidence")
+    real, answers = vault._unwrapped, iter([{}])  # at first, as if it were not there yet
+
+    def unwrapped(*arguments: object) -> dict[str, object]:
+        answer = next(answers, None)
+        return real(*arguments) if answer is None else answer
+
+    monkeypatch.setattr(vault, "_unwrapped", unwrapped)
+    assert vault.put("a", b"evidence") == address
 
 
 def _put_all(tmp_path: Path, addresses: "multiprocessing.Queue[list[str]]") -> None:
