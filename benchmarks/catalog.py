@@ -152,7 +152,7 @@ def generate(path: Path, studies: int) -> None:
 
 
 def plan(path: Path) -> tuple[float, float, float, float, float]:
-    """Seconds to refresh, plan and read all members; peak resident memory in MiB; processor seconds of the first two."""
+    """Seconds to refresh, plan and read all members; peak memory in MiB; processor seconds of the first two."""
     catalog = Catalog.open(path, label=label)
     begun, spent = time.perf_counter(), time.process_time()
     catalog.refresh_studies(["old"])

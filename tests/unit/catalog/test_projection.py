@@ -286,6 +286,13 @@ def test_an_event_about_a_study_that_no_plan_placed_is_refused(catalog: Catalog)
         catalog.project(recorded([of_study("study-fetched", LABELS[0], "w1", 1)]), members)
 
 
+def test_a_study_that_moved_cannot_be_planned_again(catalog: Catalog) -> None:
+    catalog.project(recorded([planned("w1", "even"), of_study("study-fetched", LABELS[0], "w1", 1)]), members)
+    with pytest.raises(LedgerCorrupt, match="wave-planned cannot happen to a study that is fetched"):
+        catalog.project(recorded([planned("w2", "all", plan=2)], first=2), members)
+    assert catalog.wave_names() == ["w1"]
+
+
 def test_dropping_a_plan_keeps_what_moved(catalog: Catalog) -> None:
     moved = of_study("study-fetched", LABELS[0], "w1", 7)
     catalog.project(
