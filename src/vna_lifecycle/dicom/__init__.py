@@ -1,1 +1,1 @@
-"""The one doorway to DICOM bytes: scanning, digests, frames, comparison and file-sets. pydicom is loaded when needed."""
+"""The one doorway to DICOM bytes: scanning, digests, frames, comparison, file-sets. pydicom is loaded when needed."""
