@@ -84,7 +84,7 @@ def take_inventory(
                         instances=totals.instances,
                         refused=totals.refused,
                         size=totals.size,
-                        content_sha256=totals.content_sha256,
+                        commitment=journal.commitment(totals.content_sha256),
                     ),
                 )
             ]

@@ -91,6 +91,10 @@ class Journal:
 
     # ------------------------------------------------------------------------------------------------ evidence
 
+    def commitment(self, digest: str) -> str:
+        """A salted commitment to a digest over what identifies people: nobody can try values against it."""
+        return self.vault.commit(PROGRAM_SCOPE, digest.encode())
+
     def begin_scopes(self, labels: Sequence[str]) -> None:
         """Make the vault's keys of studies that have none, each in its patient's group.
 

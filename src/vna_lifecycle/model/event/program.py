@@ -43,7 +43,7 @@ class InventoryStarted:
 class InventoryPartRecorded:
     """One part of an inventory is in the catalog.
 
-    ``part`` is the part's label; ``content_sha256`` commits to its rows.
+    ``part`` is the part's label; ``commitment`` covers its rows, salted by the vault (HMAC-SHA-256, hexadecimal).
     """
 
     kind: ClassVar[str] = "inventory-part-recorded"
@@ -53,7 +53,7 @@ class InventoryPartRecorded:
     instances: int
     refused: int
     size: int
-    content_sha256: str
+    commitment: str
 
 
 @frozen(kw_only=True)
