@@ -13,39 +13,69 @@ from vna_lifecycle.ports import StudyQuery
 _DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")  # DA, and the form of ACR-NEMA that PS3.5 6.2 still lets readers see
 
 
+class StudyTally:
+    """A study as it grows out of its instances, none of which is kept but the one with the lowest locator.
+
+    That one's attributes are the study's, as an archive shows one of several that disagree.
+    """
+
+    def __init__(self) -> None:
+        self._first: InstanceRecord | None = None
+        self._series: set[str] = set()
+        self._modalities: set[str] = set()
+        self._count = 0
+        self._size: int | None = 0
+
+    def add(self, record: InstanceRecord) -> None:
+        """Count an instance."""
+        if self._first is None or record.locator < self._first.locator:
+            self._first = record
+        self._series.add(record.series_uid)
+        self._modalities.add(record.series.modality)
+        self._count += 1
+        self._size = None if self._size is None or record.size is None else self._size + record.size
+
+    def study(self) -> StudyRecord:
+        """The study as counted so far.
+
+        Raises:
+            ValueError: there are no instances.
+        """
+        if self._first is None:
+            raise ValueError("a study without instances cannot be summarized")
+        first = self._first.series
+        return StudyRecord(
+            study_uid=first.study_uid,
+            patient=first.patient,
+            patient_name=first.patient_name,
+            patient_birth_date=first.patient_birth_date,
+            patient_sex=first.patient_sex,
+            study_id=first.study_id,
+            study_date=first.study_date,
+            study_time=first.study_time,
+            accession_number=first.accession_number,
+            issuer_of_accession_number=first.issuer_of_accession_number,
+            description=first.study_description,
+            procedure_code=first.procedure_code,
+            modalities=tuple(sorted(self._modalities - {""})),
+            series_count=len(self._series),
+            instance_count=self._count,
+            size=self._size,
+            availability=Availability.ONLINE,
+            basis=Basis.INSTANCES,
+        )
+
+
 def summarize(records: Iterable[InstanceRecord]) -> StudyRecord:
     """The study that its instances make up.
-
-    Attributes are those of the instance with the lowest locator, as an archive shows one of several that disagree.
 
     Raises:
         ValueError: there are no instances.
     """
-    instances = sorted(records, key=lambda record: record.locator)
-    if not instances:
-        raise ValueError("a study without instances cannot be summarized")
-    first = instances[0].series
-    sizes = [record.size for record in instances if record.size is not None]
-    return StudyRecord(
-        study_uid=first.study_uid,
-        patient=first.patient,
-        patient_name=first.patient_name,
-        patient_birth_date=first.patient_birth_date,
-        patient_sex=first.patient_sex,
-        study_id=first.study_id,
-        study_date=first.study_date,
-        study_time=first.study_time,
-        accession_number=first.accession_number,
-        issuer_of_accession_number=first.issuer_of_accession_number,
-        description=first.study_description,
-        procedure_code=first.procedure_code,
-        modalities=tuple(sorted({record.series.modality for record in instances} - {""})),
-        series_count=len({record.series_uid for record in instances}),
-        instance_count=len(instances),
-        size=sum(sizes) if len(sizes) == len(instances) else None,
-        availability=Availability.ONLINE,
-        basis=Basis.INSTANCES,
-    )
+    tally = StudyTally()
+    for record in records:
+        tally.add(record)
+    return tally.study()
 
 
 def matches(query: StudyQuery, study: StudyRecord) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from vna_lifecycle.adapters.files.objects import fetch_files
 from vna_lifecycle.adapters.files.parts import cut, range_of
 from vna_lifecycle.adapters.files.tree import Entry, Position, Tree, locator_of, position_of
-from vna_lifecycle.adapters.query import matches, summarize
+from vna_lifecycle.adapters.query import StudyTally, matches
 from vna_lifecycle.dicom.fileset import read_dicomdir
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import DicomRefused
@@ -39,12 +39,12 @@ class Folder:
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies whose instances answer the query, by a scan of the whole tree."""
-        found: dict[StudyUID, list[InstanceRecord]] = {}
+        found: dict[StudyUID, StudyTally] = {}
         for item in self._scan((), None):
             if isinstance(item, InstanceRecord):
-                found.setdefault(item.study_uid, []).append(item)
-        for _, records in sorted(found.items()):
-            study = summarize(records)
+                found.setdefault(item.study_uid, StudyTally()).add(item)
+        for _, tally in sorted(found.items()):
+            study = tally.study()
             if matches(query, study):
                 yield study
 

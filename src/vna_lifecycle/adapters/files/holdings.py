@@ -27,6 +27,7 @@ from vna_lifecycle.adapters.files.layout import (
 )
 from vna_lifecycle.adapters.files.manifest import (
     Contents,
+    KnownManifests,
     LockedManifest,
     StoredInstance,
     located,
@@ -62,6 +63,7 @@ class Holdings:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.index = Index(tree.root / INDEX, self.studies)
+        self.known = KnownManifests()
         self._writing = False
 
     def begin_writing(self) -> None:
@@ -104,7 +106,10 @@ class Holdings:
                 continue  # never linked by us: what we link was examined before
             position = object_position(stored.record.sop_instance_uid)
             path = self.tree.path(position)
-            with Folders(self.tree.root) as folders, locked_manifest(folders, stored.record.study_uid) as manifest:
+            with (
+                Folders(self.tree.root) as folders,
+                locked_manifest(folders, stored.record.study_uid, self.known) as manifest,
+            ):
                 if path.exists() and path.samefile(file) and stored.record.sop_instance_uid not in manifest.instances:
                     folders.open(position[:-1])
                     folders.changed(position[:-1])
@@ -231,7 +236,7 @@ class Holdings:
             record = scan_file(place.path, locator=locator)
             if object_position(record.sop_instance_uid) != position:
                 return Refused(locator=locator, code="uid-mismatch", reason="the object is not where its UID puts it")
-            with Folders(self.tree.root) as folders, locked_manifest(folders, record.study_uid) as manifest:
+            with Folders(self.tree.root) as folders, locked_manifest(folders, record.study_uid, self.known) as manifest:
                 if record.sop_instance_uid in manifest.instances:
                     return 0
                 folders.sync()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,7 @@ from vna_lifecycle.adapters.files.tree import locator_of
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, SeriesAttributes
 
+_KNOWN: Final = 8
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -76,16 +78,56 @@ def _from_plain(raw: dict[str, Any]) -> StoredInstance:
     return StoredInstance(record=record, dataset_sha256=raw["dataset_sha256"], dataset_size=raw["dataset_size"])
 
 
+@frozen(kw_only=True)
+class _Known:
+    """A manifest as it was when its lock was last let go; good as long as the file is that one and has that size."""
+
+    inode: int
+    size: int
+    instances: dict[SOPInstanceUID, StoredInstance]
+
+
+class KnownManifests:
+    """The manifests that were written last, so that a study of many commits is not read anew for each."""
+
+    def __init__(self) -> None:
+        self._known: dict[StudyUID, _Known] = {}
+        self._lock = threading.Lock()
+
+    def get(self, study_uid: StudyUID, found: os.stat_result) -> dict[SOPInstanceUID, StoredInstance] | None:
+        """The instances, if nobody has written since. Only for who holds the manifest's lock."""
+        with self._lock:
+            known = self._known.pop(study_uid, None)
+        return known.instances if known and (known.inode, known.size) == (found.st_ino, found.st_size) else None
+
+    def put(self, study_uid: StudyUID, manifest: LockedManifest, found: os.stat_result) -> None:
+        """Remember a manifest before its lock is let go."""
+        known = _Known(inode=found.st_ino, size=found.st_size, instances=manifest.instances)
+        with self._lock:
+            while len(self._known) >= _KNOWN:
+                self._known.pop(next(iter(self._known)))
+            self._known[study_uid] = known
+
+
 class LockedManifest:
     """A study's manifest while its lock is held: nobody else stores into, or withdraws from, this study."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, known: dict[SOPInstanceUID, StoredInstance] | None) -> None:
         self._descriptor = descriptor
+        self._torn = False
+        if known is not None:
+            self._size = os.fstat(descriptor).st_size
+            self.instances = known
+            return
         data = _read(descriptor)
-        whole = data.rfind(b"\n") + 1
-        self._size = whole
-        self._torn = whole != len(data)
+        self._size = data.rfind(b"\n") + 1
+        self._torn = self._size != len(data)
         self.instances = parse(data).instances
+
+    @property
+    def whole(self) -> bool:
+        """Whether the file ends with its last line."""
+        return not self._torn
 
     def append(self, *, stored: Iterable[StoredInstance] = (), withdrawn: Iterable[SOPInstanceUID] = ()) -> None:
         """Add lines and make them durable; on failure the manifest is put back to what it was, as far as that goes.
@@ -114,14 +156,17 @@ class LockedManifest:
 
 
 @contextmanager
-def locked_manifest(folders: Folders, study_uid: StudyUID) -> Iterator[LockedManifest]:
+def locked_manifest(folders: Folders, study_uid: StudyUID, known: KnownManifests) -> Iterator[LockedManifest]:
     """Open, or begin, a study's manifest under its lock."""
     folder = manifest_position(study_uid)[:-1]
     descriptor = os.open(MANIFEST, _APPEND, 0o666, dir_fd=folders.open(folder))
     try:
         folders.changed(folder)
         with locked(descriptor):
-            yield LockedManifest(descriptor)
+            manifest = LockedManifest(descriptor, known.get(study_uid, os.fstat(descriptor)))
+            yield manifest
+            if manifest.whole:
+                known.put(study_uid, manifest, os.fstat(descriptor))
     finally:
         os.close(descriptor)
 

@@ -112,7 +112,7 @@ class Store:
         answers: list[_Answer] = []
         entered: list[StoredInstance] = []
         linked: list[SOPInstanceUID] = []
-        with Folders(self._tree.root) as folders, locked_manifest(folders, study_uid) as manifest:
+        with Folders(self._tree.root) as folders, locked_manifest(folders, study_uid, self._holdings.known) as manifest:
             try:
                 for staged in members:
                     if _link(folders, staged):

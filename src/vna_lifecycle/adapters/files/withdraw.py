@@ -48,7 +48,7 @@ class Withdrawal:
     def _withdraw(self, manifest: Manifest) -> list[Receipt | StoreFailure]:
         answers: list[Receipt | StoreFailure] = []
         waiting = iter(manifest.entries)
-        with Folders(self._tree.root) as own, locked_manifest(own, manifest.study_uid) as stored:
+        with Folders(self._tree.root) as own, locked_manifest(own, manifest.study_uid, self._holdings.known) as stored:
             own.sync()
             while batch := list(islice(waiting, INSTANCES_PER_COMMIT)):
                 with Folders(self._tree.root) as folders:
