@@ -160,6 +160,16 @@ def test_one_flipped_byte_in_the_ledger_ends_with_5(folder: Path, capsys: pytest
     assert run(folder, "ledger", "show") == 5
 
 
+def test_a_ledger_whose_last_event_was_removed_is_found_out_and_not_added_to(folder: Path) -> None:
+    with sqlite3.connect(folder / "ledger.db") as database:
+        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {trigger}")
+        database.execute("DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events)")
+    database.close()
+    for verb in (["ledger", "verify"], ["transfer"]):
+        assert run(folder, *verb) == 5
+
+
 def test_a_ledger_is_verified_although_the_settings_and_the_catalog_are_broken(folder: Path) -> None:
     (folder / "program.toml").write_text("[[[")
     (folder / "catalog.db").write_bytes(b"garbage")

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pydicom
@@ -12,7 +13,13 @@ import pytest
 from attrs import frozen
 
 from vna_lifecycle.cli import main
+from vna_lifecycle.demo import Demo
+from vna_lifecycle.demo.ending import Facts, sentences
 from vna_lifecycle.demo.settings import MARK
+from vna_lifecycle.engine.decide import HeldContent
+from vna_lifecycle.engine.progress import Tell
+from vna_lifecycle.engine.status import Status, WaveLine
+from vna_lifecycle.policy.readiness import CutoverDecision
 
 
 @frozen
@@ -112,6 +119,109 @@ def test_a_demo_that_was_interrupted_while_it_was_made_is_made_whole(tmp_path: P
     (tmp_path / "old.partial").mkdir()
     assert main(["demo", str(tmp_path)]) == 0
     assert not (tmp_path / "old.partial").exists()
+
+
+class Interrupter:
+    """An audience that has seen enough when a chapter begins."""
+
+    def __init__(self, demo: Demo, chapter: str) -> None:
+        self.chapters: list[str] = []
+        self._demo = demo
+        self._enough = chapter
+
+    def chapter(self, title: str, why: str, command: str = "") -> None:
+        self.chapters.append(title)
+        if title == self._enough:
+            self._demo.cancel()
+
+    def say(self, text: str) -> None:
+        pass
+
+    def command(self, command: str, what: str) -> None:
+        pass
+
+    def watching(self) -> AbstractContextManager[Tell]:
+        return nullcontext(lambda progress: None)
+
+    def status(self, status: Status) -> None:
+        pass
+
+
+def test_a_demo_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    for chapter in ("Inventory", "Transfer"):
+        demo = Demo(tmp_path / "demo")
+        audience = Interrupter(demo, chapter)
+        demo.tell(audience)
+        assert audience.chapters[-1] == chapter
+        assert demo.to_dict()["complete"] is False
+    demo = Demo(tmp_path / "demo")
+    demo.tell(Interrupter(demo, ""))
+    assert demo.exit_code == 0
+    assert demo.to_dict()["complete"] is True
+
+
+def facts(*, imported: int, withdrawn: int = 0, held: int = 0, refused: int = 0) -> Facts:
+    wave = WaveLine(
+        name="all",
+        studies=5,
+        instances=50,
+        size=1,
+        imported=imported,
+        ready=False,
+        blockers=(),
+        states=(("transferred", imported), ("withdrawn", withdrawn)),
+    )
+    status = Status(
+        program="Demo",
+        waves=(wave,),
+        cutover=CutoverDecision(allowed=False, reasons=()),
+        sources=(),
+        excluded=(),
+        unplanned=0,
+        findings=(),
+        ledger_size=1,
+        ledger_root="",
+    )
+    content = [
+        HeldContent(
+            wave="all",
+            study=f"s{number}",
+            sop_instance_uid=f"1.{number}",
+            conflict="content",
+            content=digest,
+            archive="old",
+            locator="x",
+        )
+        for number in range(held)
+        for digest in "ab"
+    ]
+    return Facts(status=status, held=tuple(content), refused={"truncated": refused} if refused else {})
+
+
+@pytest.mark.parametrize(
+    ("told", "unexplained"),
+    [
+        (facts(imported=5), 0),
+        (facts(imported=3, held=2), 0),
+        (facts(imported=3, held=1), 1),
+        (facts(imported=2, withdrawn=2, held=1), 0),
+        (facts(imported=0), 5),
+    ],
+)
+def test_a_study_that_is_neither_moved_nor_held_nor_withdrawn_is_a_defect_of_the_demo(
+    told: Facts, unexplained: int
+) -> None:
+    assert told.unexplained == unexplained
+    assert any("for another reason" in sentence for sentence in sentences(told)) is bool(unexplained)
+
+
+def test_sentences_tell_only_what_happened() -> None:
+    words = " ".join(sentences(facts(imported=5)))
+    assert "incomplete" not in words
+    assert "refused" not in words
+    words = " ".join(sentences(facts(imported=3, held=2, refused=1)))
+    assert "2 studies incomplete: the old archive has 4 different contents under 2 SOP Instance UIDs" in words
+    assert "1 file refused" in words
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,13 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Final
 
 from cyclopts import App, CycloptsError
 
 from vna_lifecycle._version import __version__
+from vna_lifecycle.cli import begin, check, deciding, ledger, looking, moving
 from vna_lifecycle.cli.trouble import print_error, print_stopped, print_usage_error
 from vna_lifecycle.errors import VnaLifecycleError
 
@@ -24,40 +26,46 @@ EXIT_CODES: Final = (
     "70 a defect, 130 interrupted."
 )
 
-VERBS: Final[tuple[tuple[str, str, str], ...]] = (
-    # name, where it is, what it does: --help shows this much without importing anything
-    ("init", "begin:init", "Make a program: a folder with a commented program.toml, keys, ledger and vault."),
-    ("demo", "begin:demo", "Move a small legacy archive of real files into a verified store, and explain each step."),
-    (
-        "check",
-        "check:check",
-        "Check program.toml and every archive in it: what is wrong, who answers, who can do what.",
-    ),
-    ("inventory", "moving:inventory", "Find out what the sources hold."),
-    ("plan", "moving:plan", "Fill the waves of program.toml from the latest inventories."),
-    ("transfer", "moving:transfer", "Copy a wave to the target and read every instance back; all waves unless named."),
-    ("catch-up", "moving:catch_up", "Take new inventories, and find what changed at the sources since."),
-    ("withdraw", "moving:withdraw", "Take this program's own copies of a wave back from the target."),
-    ("remediate", "deciding:remediate", "List contents that are held for a decision, or decide which is the true one."),
-    ("pause", "deciding:pause", "Stop work on a wave, or on all, after the studies in flight."),
-    ("resume", "deciding:resume", "Let paused work go on."),
-    ("status", "looking:status", "Where the program stands: imported and ready, side by side."),
-    ("findings", "looking:findings", "What was found, with the objects it is about and what to do."),
-    ("compare", "looking:compare", "Compare two archives, instance by instance, without a program."),
-    ("ledger", "ledger:app", "Verify, show, sign and prove what is on record."),
-    ("plugins", "check:plugins", "The kinds of archive and the checks that are installed, with their settings."),
+VERBS: Final[tuple[Callable[..., int] | App, ...]] = (
+    # in the order in which a program meets them; none of these modules imports what only the work itself needs
+    begin.init,
+    begin.demo,
+    check.check,
+    moving.inventory,
+    moving.plan,
+    moving.transfer,
+    moving.catch_up,
+    moving.withdraw,
+    deciding.remediate,
+    deciding.pause,
+    deciding.resume,
+    looking.status,
+    looking.findings,
+    looking.compare,
+    ledger.app,
+    check.plugins,
 )
 
 app = App(
     name="vna-lifecycle",
     help="Move a clinical image archive as a staged, proved program. Begin with: vna-lifecycle demo DIR",
     help_epilogue=EXIT_CODES,
+    help_format="plaintext",  # for the list of verbs: the Markdown renderer takes a fifth of the time
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for _number, (_name, _place, _help) in enumerate(VERBS):
-    app.command(f"{__package__}.{_place}", name=_name, help=_help, sort_key=_number)
+
+
+def _command(verb: Callable[..., int] | App, number: int) -> App:
+    if not isinstance(verb, App):
+        verb = App(name=verb.__name__.replace("_", "-"), default_command=verb, help_format="markdown")
+    verb.sort_key = number
+    return verb
+
+
+for _number, _verb in enumerate(VERBS):
+    app.command(_command(_verb, _number))
 
 
 def run(argv: list[str]) -> int:
@@ -76,7 +84,7 @@ def run(argv: list[str]) -> int:
     except VnaLifecycleError as exc:
         return print_error(exc, as_json=as_json)
     except KeyboardInterrupt:
-        print_stopped(as_json=as_json)
+        print_stopped()
         return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on (as in "| head"); Python's own flush at the end must not complain about it.

@@ -115,7 +115,7 @@ def checkpoint(*, output: Output = None, program: ProgramFolder = HERE, show: Sh
 
 @app.command
 def prove(
-    sequence: Annotated[int, Parameter(help="The event's number, as `ledger show` tells it.")],
+    sequence: Annotated[int, Parameter(help="The event's number, as 'ledger show' tells it.")],
     /,
     *,
     output: Output = None,

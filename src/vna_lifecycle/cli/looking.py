@@ -18,6 +18,7 @@ from vna_lifecycle.errors import EvidenceErased, StateError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from vna_lifecycle.catalog import FindingLine
     from vna_lifecycle.engine.compare import ArchiveComparison
     from vna_lifecycle.program import Program
 
@@ -27,7 +28,7 @@ SUBJECTS_SHOWN = 8
 def status(*, program: ProgramFolder = HERE, show: Show = PLAIN) -> int:
     """Where the program stands: imported and ready, side by side.
 
-    *Imported* studies were copied, read back and found equal. *Ready* is what may be used for care: only acceptance
+    Imported studies were copied, read back and found equal. Ready is what may be used for care: only acceptance
     makes a wave ready.
     """
     with opened(program) as opening:
@@ -68,7 +69,7 @@ def findings(
     return 0
 
 
-def _finding(program: Program, line: Any) -> dict[str, Any]:
+def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
     """A finding with its evidence: what the ledger says, and what the vault holds of it."""
     told = asdict(line)
     try:

@@ -64,8 +64,6 @@ def print_usage_error(error: CycloptsError, *, as_json: bool) -> int:
     return told.exit_code
 
 
-def print_stopped(*, as_json: bool) -> None:
+def print_stopped() -> None:
     """Tell that the work was interrupted by the user."""
     sys.stderr.write("stopped; the same command goes on from there\n")
-    if as_json:
-        sys.stdout.flush()
