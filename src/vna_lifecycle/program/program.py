@@ -78,10 +78,12 @@ class Program:
             StateError: there is a program already.
         """
         layout = Layout(Path(folder).resolve())
-        if layout.ledger.exists():
-            raise StateError(
-                "there is a program here already", hint=f"Open it, or begin another beside {layout.folder}"
-            )
+        begun = layout.ledger.exists()
+        if begun:
+            with Ledger.open(layout.ledger, clock=clock) as there:
+                if there.size():
+                    hint = f"Open it, or begin another beside {layout.folder}"
+                    raise StateError("there is a program here already", hint=hint)
         layout.folder.mkdir(parents=True, exist_ok=True)
         layout.keys.mkdir(mode=0o700, exist_ok=True)
         name = name or layout.folder.name
@@ -91,12 +93,18 @@ class Program:
         public = public_key_text(key)
         layout.public_key.write_text(f"{public}\n", encoding="ascii")
         if not layout.vault.exists():
+            # Keys without a vault are from an interrupted beginning, or of a vault that is lost: never thrown away.
+            for leftover in [*layout.keys.glob("root.key"), *layout.keys.glob("vault-keys.db*")]:
+                leftover.rename(leftover.with_name(f"{leftover.name}.before-{clock():%Y%m%dT%H%M%S}"))
             Vault.create(layout.vault, layout.keys).close()
-        # The ledger comes last: where there is one, there is a whole program.
+        # The ledger's first event comes last: where it is, there is a whole program.
         origin = f"vna-lifecycle/{secrets.token_hex(8)}"
-        ledger = Ledger.create(layout.ledger, origin=origin, clock=clock, signing_key=key)
-        ledger.append([Draft(event=ProgramCreated(name=name, public_key=public), key="program", actor=SERVICE)])
-        ledger.close()
+        with (
+            Ledger.open(layout.ledger, clock=clock, signing_key=key)
+            if begun
+            else Ledger.create(layout.ledger, origin=origin, clock=clock, signing_key=key)
+        ) as ledger:
+            ledger.append([Draft(event=ProgramCreated(name=name, public_key=public), key="program", actor=SERVICE)])
         return layout.config
 
     @classmethod

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, LeaseHeld, StateError
+from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.program import Program
-from vna_lifecycle.testing.faults import Fail
+from vna_lifecycle.testing.faults import Fail, SimulatedCrash
 from vna_lifecycle.testing.memory import fill, forget
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.vault import Vault
 
 SPECS = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3, 4) for i in (1, 2)]
 
@@ -192,3 +194,42 @@ def test_a_program_is_made_once(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "keys" / "program.key").stat().st_mode & 0o777 == 0o600
     with pytest.raises(StateError):
         Program.init(tmp_path / "new")
+
+
+@pytest.mark.parametrize("step", ["Vault.create", "Ledger.create", "Ledger.append"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_beginning_that_was_interrupted_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, when: str
+) -> None:
+    owner = {"Vault": Vault, "Ledger": Ledger}[step.split(".")[0]]
+    name = step.split(".")[1]
+    original = getattr(owner, name)
+
+    def dies(*arguments: Any, **options: Any) -> Any:
+        if when == "after":
+            original(*arguments, **options)
+        raise SimulatedCrash(step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dies)
+        with pytest.raises(SimulatedCrash):
+            Program.init(tmp_path)
+    if (step, when) == ("Ledger.append", "after"):
+        with pytest.raises(StateError, match="already"):
+            Program.init(tmp_path)
+    else:
+        Program.init(tmp_path)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    with Program.open(tmp_path) as program:
+        assert program.status().ledger_size == 1
+        assert program.verify_ledger(deep=True).ok
+
+
+def test_the_keys_of_a_vault_that_is_lost_are_never_thrown_away(tmp_path: Path) -> None:
+    Program.init(tmp_path)
+    before = (tmp_path / "keys" / "root.key").read_bytes()
+    for path in [*tmp_path.glob("ledger*"), *tmp_path.glob("vault.db*")]:
+        path.unlink()
+    Program.init(tmp_path)
+    assert before in [path.read_bytes() for path in (tmp_path / "keys").glob("root.key.before-*")]
