@@ -39,7 +39,7 @@ def build(folder: Path, files: int = FILES) -> list[str]:
         position = 1.25 * (number % 100) - 62.5  # values of varying length, as in a real series
         dataset.ImagePositionPatient = [-158.135803, -179.035797, position]
         dataset.SliceLocation = position
-        dataset.ContentTime = f"{number // 100 + 8:02d}{number % 60:02d}00.{number}"
+        dataset.ContentTime = f"{number // 100 % 12 + 8:02d}{number % 60:02d}00.{number}"
         dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{uid}.{number}"
         path = folder / f"{number:05d}.dcm"
         dataset.save_as(path)

@@ -146,7 +146,7 @@ EXPECTED = {
     "noise": "truncated",
 }
 PROGRAM = """
-import json, resource, sys, time
+import json, sys, time
 from vna_lifecycle.dicom.{module} import {function} as function
 from vna_lifecycle.errors import DicomRefused
 outcomes = {{}}
@@ -157,7 +157,8 @@ for path in sys.argv[1:]:
     except DicomRefused as exc:
         code = exc.code
     outcomes[path] = code, time.process_time() - begin
-print(json.dumps([outcomes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+peak = [int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(json.dumps([outcomes, *peak]))
 """
 
 
