@@ -123,7 +123,7 @@ def transfer(
         incomplete = any(result.outcome != "complete" for result in results)
         if show.json:
             print_json({"dry_run": False, "waves": [asdict(result) for result in results]})
-        elif incomplete:
+        elif incomplete and results[-1].outcome != "cancelled":
             say("Why, and what to do: vna-lifecycle findings; vna-lifecycle remediate; vna-lifecycle status")
     return int(incomplete)
 

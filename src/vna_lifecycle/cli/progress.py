@@ -41,7 +41,8 @@ class Lines:
         now = self._seconds()
         if now - self._last >= SECONDS_BETWEEN_LINES:
             self._last = now
-            self._write(f"{safe(str(progress))}\n")
+            facts = ", ".join(text for text in (_count(progress), _rate(progress), _left(progress)) if text)
+            self._write(f"{_title(progress)}: {facts}\n")
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def _bars() -> Iterator[Tell]:
     with Bars(*columns, console=Console(stderr=True, markup=False, highlight=False), transient=True) as bars:
 
         def tell(progress: Progress) -> None:
-            title = safe(f"{progress.activity} {progress.subject}")
+            title = _title(progress)
             if progress.activity not in tasks:
                 tasks[progress.activity] = bars.add_task(title, count="", rate="", left="")
             bars.update(
@@ -70,11 +71,19 @@ def _bars() -> Iterator[Tell]:
                 completed=progress.done,
                 total=progress.total,
                 count=_count(progress),
-                rate=f"{bytes_text(round(progress.bytes_per_second))}/s" if progress.size else "",
+                rate=_rate(progress),
                 left=_left(progress),
             )
 
         yield tell
+
+
+def _title(progress: Progress) -> str:
+    return safe(f"{progress.activity} {progress.subject}")
+
+
+def _rate(progress: Progress) -> str:
+    return f"{bytes_text(round(progress.bytes_per_second))}/s" if progress.size else ""
 
 
 def _count(progress: Progress) -> str:

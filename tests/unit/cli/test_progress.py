@@ -24,7 +24,7 @@ def test_lines_come_at_most_every_few_seconds() -> None:
     tell(progress(2))
     now += SECONDS_BETWEEN_LINES / 2
     tell(progress(3))
-    assert lines == ["transfer pilot: 2/4 studies, 0.5 MB/s, about 2 s left\n"]
+    assert lines == ["transfer pilot: 2/4 studies, 500.0 kB/s, 0:02 left\n"]
 
 
 def test_a_line_holds_no_control_characters() -> None:
