@@ -181,7 +181,7 @@ def _text(raw: bytes | None, codecs: tuple[str, ...]) -> str:
 
 def _name(raw: bytes | None, codecs: tuple[str, ...]) -> str:
     """A person name without the delimiters of empty trailing component groups (PS3.5 6.2.1.1)."""
-    return _stripped(decode(raw, codecs)).rstrip("=") if raw else ""
+    return _stripped(decode(raw.rstrip(b"\0 "), codecs)).rstrip("=") if raw else ""
 
 
 def _issuer(item: Values, character_set: str) -> str:

@@ -17,7 +17,7 @@ from vna_lifecycle.dicom.source import bytes_source
 from vna_lifecycle.errors import DicomRefused
 
 # cuts that leave a complete object: before the padding element (8 files), the optional end of a report, a plan without
-# its approval, and a waveform without its private group
+# its approval, a waveform without its private group, and a deflated data set without the gzip trailer behind it
 RESIDUE = {
     "CT_small.dcm": 1,
     "MR_small.dcm": 1,
@@ -28,6 +28,7 @@ RESIDUE = {
     "MR_small_padded.dcm": 1,
     "examples_rgb_color.dcm": 1,
     "reportsi_with_empty_number_tags.dcm": 1,
+    "image_dfl.dcm": 1,
     "rtplan.dcm": 1,
     "waveform_ecg.dcm": 3,
 }
@@ -38,7 +39,7 @@ def _boundaries(data: bytes) -> list[int]:
     """Where a top-level element ends."""
     with open_dataset(bytes_source(data), LIMITS) as dataset:
         if dataset.source.size != len(data):
-            return []
+            return [len(data) - 8]  # deflated, and followed by a gzip trailer
         return [
             offset + length if depth == 0 else offset
             for tag, vr, offset, length, depth, _ in dataset.walk(LIMITS)
