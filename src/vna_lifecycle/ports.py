@@ -18,7 +18,7 @@ from attrs import frozen
 from vna_lifecycle.model.change import AttributeChange
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused, StudyRecord
+from vna_lifecycle.model.inventory import Digest, InstanceRecord, Manifest, Refused, StudyRecord
 from vna_lifecycle.model.wave import DateRange
 
 
@@ -71,11 +71,13 @@ class Fetched:
     """An object that was fetched, byte for byte.
 
     ``path`` is a DICOM file (PS3.10) whose data set is what the archive served. The path is a spool file, or the
-    archive's own file where the archive is a folder (then nothing may write to it).
+    archive's own file where the archive is a folder (then nothing may write to it). ``digest`` is what whoever asked for
+    the object found it to be; adapters leave it None. A target may record it: only the read-back decides.
     """
 
     record: InstanceRecord
     path: Path
+    digest: Digest | None = None
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
@@ -215,7 +215,7 @@ def _look(archive: str, study: StudyRef, item: Fetched) -> SpooledObject | Fetch
         size=item.path.stat().st_size,
         digest=examined.digest,
     )
-    return SpooledObject(archive=archive, fetched=item, entry=entry)
+    return SpooledObject(archive=archive, fetched=evolve(item, digest=examined.digest), entry=entry)
 
 
 def _settle(uid: SOPInstanceUID, found: Sequence[SpooledObject], chosen: str | None) -> SpooledObject | HeldInstance:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -82,9 +83,25 @@ def sync_all(descriptors: Sequence[int]) -> None:
         for descriptor in descriptors:
             os.fsync(descriptor)
         return
-    with ThreadPoolExecutor(min(_SYNCS, len(descriptors))) as threads:
-        for _ in threads.map(os.fsync, descriptors):
-            pass
+    shares = [descriptors[first::_SYNCS] for first in range(min(_SYNCS, len(descriptors)))]
+    done = [_syncers().submit(_sync_each, share) for share in shares]
+    wait(done)  # all of them, before anybody closes a descriptor
+    for future in done:
+        future.result()
+
+
+def _sync_each(descriptors: Sequence[int]) -> None:
+    for descriptor in descriptors:
+        os.fsync(descriptor)
+
+
+@functools.cache
+def _syncers() -> ThreadPoolExecutor:
+    """The process's own threads for this: making some for every commit costs more than their work."""
+    return ThreadPoolExecutor(_SYNCS, thread_name_prefix="fsync")
+
+
+os.register_at_fork(after_in_child=_syncers.cache_clear)  # a forked child has none of its parent's threads
 
 
 def copy_bytes(reading: BinaryIO, target: int) -> int:

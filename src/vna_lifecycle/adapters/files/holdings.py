@@ -40,7 +40,7 @@ from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import ArchiveReadOnly, DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
-from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
+from vna_lifecycle.model.inventory import Digest, InstanceRecord, Refused, StudyRecord
 
 _logger = logging.getLogger(__name__)
 
@@ -116,15 +116,15 @@ class Holdings:
                     folders.sync()
                     self.enter(manifest, [stored])
 
-    def examine(self, file: Path) -> StoredInstance:
-        """A stored object's manifest line, from its bytes.
+    def examine(self, file: Path, known: Digest | None = None) -> StoredInstance:
+        """A stored object's manifest line, from its bytes; their digest is taken from ``known`` where there is one.
 
         Raises:
             DicomRefused: it is no DICOM object.
             OSError: it cannot be read.
         """
         record = scan_file(file, locator="")
-        digest, size = dataset_sha256(file)
+        digest, size = (known.dataset_sha256, known.dataset_size) if known else dataset_sha256(file)
         return StoredInstance(record=located(record, file.stat().st_size), dataset_sha256=digest, dataset_size=size)
 
     def enter(self, manifest: LockedManifest, stored: Sequence[StoredInstance]) -> None:

@@ -94,7 +94,7 @@ class Store:
         """Look at the copy rather than at what was copied: what it says is what gets stored."""
         uid = item.record.sop_instance_uid
         try:
-            stored = self._holdings.examine(file or item.path)
+            stored = self._holdings.examine(file or item.path, item.digest)
         except DicomRefused as refusal:
             return StoreFailure(sop_instance_uid=uid, code=refusal.code, message=str(refusal))
         except OSError as error:
