@@ -55,7 +55,10 @@ target_faults = st.one_of(
 
 points = st.one_of(
     st.builds(
-        Point, at=st.sampled_from(["append", "project", "put", "record_part"]), nth=st.integers(1, 10), when=_when
+        Point,
+        at=st.sampled_from(["append", "project", "put_sealed", "record_part"]),
+        nth=st.integers(1, 10),
+        when=_when,
     ),
     st.builds(Point, at=st.just("append"), nth=st.integers(2, 10), what=st.just("usurp")),
     st.builds(Point, at=st.just("task"), nth=_nth, when=_when, what=st.just("lose-worker")),
@@ -219,6 +222,7 @@ class ProgramMachine(RuleBasedStateMachine):
         if how == "catalog lost":
             self.simulation.lose_catalog()
             self.listed = False
+            self.edited = True  # with the old listings gone, only fetching again can tell what changed since
         else:
             self.simulation.restart(clean=how == "clean")
         self.see(self.simulation.examine())

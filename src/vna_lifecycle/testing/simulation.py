@@ -60,13 +60,13 @@ reserve_bytes = 0
 """
 _HASTE: Final = 20  # simulated seconds for each second that somebody would wait
 
-Place: TypeAlias = Literal["append", "project", "put", "record_part", "task"]
+Place: TypeAlias = Literal["append", "project", "put_sealed", "record_part", "task"]
 """Where the coordinator may die: at the ledger, the catalog's projection, the vault, an inventory's part, or a task."""
 
 _PLACES: Final[tuple[tuple[type, Place], ...]] = (
     (Ledger, "append"),
     (Catalog, "project"),
-    (Vault, "put"),
+    (Vault, "put_sealed"),
     (Catalog, "record_part"),
 )
 
