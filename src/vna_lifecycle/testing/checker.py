@@ -120,7 +120,9 @@ class Checker:
     def acknowledged(self, events: Sequence[RecordedEvent], epoch: int | None) -> None:
         """An append returned these events to its caller, who held the lease of ``epoch`` (None: a decision)."""
         for event in events:
-            self._told[event.sequence] = event
+            if self._told.setdefault(event.sequence, event) != event:
+                what = "two events were acknowledged for the same place"
+                self._early.append(Violation(invariant="I2", what=what, sequence=event.sequence))
             if isinstance(event.event, LeaseTaken):
                 self._epoch = max(self._epoch, event.event.epoch)
             if epoch is not None and epoch < self._epoch and event.sequence >= len(self._seen):

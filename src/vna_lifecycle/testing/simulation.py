@@ -279,7 +279,10 @@ class Simulation:
         verified = ledger.verify(deep=True)
         if not verified.ok:
             found.append(Violation(invariant="I2", what=verified.reason, sequence=verified.first_bad))
-        return found + self.checker.reported(self.program.status())
+        try:
+            return found + self.checker.reported(self.program.status())
+        except VnaLifecycleError as error:
+            return [*found, Violation(invariant="I7", what=f"the program cannot go on: {error!r}")]
 
     def warnings_given(self) -> list[str]:
         """Codes of the warnings that the target's receipts carried in this step."""
