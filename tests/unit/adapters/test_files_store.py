@@ -16,11 +16,13 @@ import pytest
 from attrs import evolve
 
 from vna_lifecycle.adapters.files.holdings import Holdings
+from vna_lifecycle.adapters.files.index import Index
 from vna_lifecycle.adapters.files.tree import Tree
 from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
 from vna_lifecycle.ports import Archive, Fetched, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance.case import digests, manifest_of, read_back, study_of, written
+from vna_lifecycle.testing.faults import SimulatedCrash
 from vna_lifecycle.testing.objects import ObjectSpec
 
 _Open = Callable[[Path], Archive]
@@ -304,6 +306,26 @@ def test_a_withdrawal_that_a_crash_interrupted_is_completed(
     assert outcomes == ["already-present"] * 2 + ["stored"] * 3
     assert [item for part in archive.reads.parts() for item in archive.reads.inventory(part)] == []
     assert list(archive.reads.find_studies(StudyQuery())) == []
+
+
+def test_a_writer_that_died_between_the_manifest_and_the_index_is_completed_by_the_next(
+    store_folder: Path, open_folder: _Open, items: list[Fetched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _store(open_folder(store_folder), items)
+    other = written(tmp_path / "other", [ObjectSpec(study=2)])
+
+    def dies(*_: object) -> None:
+        raise SimulatedCrash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Index, "put", dies)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)  # the dead remove nothing
+        with pytest.raises(SimulatedCrash):
+            _store(open_folder(store_folder), other)
+    archive = open_folder(store_folder)
+    _store(archive, [])
+    found = archive.reads.find_studies(StudyQuery())
+    assert sorted(study.instance_count or 0 for study in found) == [1, 5]
 
 
 def test_everything_that_a_receipt_stands_for_was_synced(

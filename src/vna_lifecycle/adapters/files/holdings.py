@@ -110,11 +110,15 @@ class Holdings:
                 Folders(self.tree.root) as folders,
                 locked_manifest(folders, stored.record.study_uid, self.known) as manifest,
             ):
-                if path.exists() and path.samefile(file) and stored.record.sop_instance_uid not in manifest.instances:
+                if not (path.exists() and path.samefile(file)):
+                    continue
+                if stored.record.sop_instance_uid not in manifest.instances:
                     folders.open(position[:-1])
                     folders.changed(position[:-1])
                     folders.sync()
                     self.enter(manifest, [stored])
+                else:  # the crash came between the manifest's line and the index's row
+                    self._index(manifest)
 
     def examine(self, file: Path, known: Digest | None = None) -> StoredInstance:
         """A stored object's manifest line, from its bytes; their digest is taken from ``known`` where there is one.
@@ -135,7 +139,7 @@ class Holdings:
         """
         if stored:
             manifest.append(stored=stored)
-            self.index.put(summarize(item.record for item in manifest.instances.values()))
+            self._index(manifest)
 
     def strike(self, manifest: LockedManifest, study_uid: StudyUID, uids: Sequence[SOPInstanceUID]) -> None:
         """Take removed objects out of their study's manifest, then out of the index.
@@ -145,9 +149,12 @@ class Holdings:
         """
         manifest.append(withdrawn=[uid for uid in uids if uid in manifest.instances])
         if manifest.instances:
-            self.index.put(summarize(item.record for item in manifest.instances.values()))
+            self._index(manifest)
         else:
             self.index.drop(study_uid)
+
+    def _index(self, manifest: LockedManifest) -> None:
+        self.index.put(summarize(item.record for item in manifest.instances.values()))
 
     def contents(self, study_uid: StudyUID) -> Contents:
         """What a study's manifest says; empty where there is none.
