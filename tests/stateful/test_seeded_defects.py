@@ -1,0 +1,58 @@
+"""The harness is worth something: it finds each defect that is put in on purpose, and nothing where there is none."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from sqlalchemy.exc import IntegrityError
+
+from vna_lifecycle.errors import VnaLifecycleError
+from vna_lifecycle.testing.machine import ProgramMachine
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+seeded = _load("seeded_defects")
+_NAMES = [defect.name for defect in seeded.DEFECTS]
+
+
+@pytest.mark.parametrize("defect", seeded.DEFECTS, ids=_NAMES)
+def test_a_seeded_defect_is_found(defect: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    defect.seed(monkeypatch)  # type: ignore[attr-defined]  # the module is loaded by its path
+    found = {violation.invariant for violation in seeded.violations(defect.history)}  # type: ignore[attr-defined]
+    assert defect.breaks in found  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("defect", seeded.DEFECTS, ids=_NAMES)
+def test_the_same_history_without_the_defect_breaks_nothing(defect: object) -> None:
+    assert seeded.violations(defect.history) == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("defect", seeded.DEFECTS, ids=_NAMES)
+def test_the_state_machine_finds_the_defect_by_itself(defect: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    defect.seed(monkeypatch)  # type: ignore[attr-defined]
+    search = settings(
+        max_examples=1000,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with pytest.raises((AssertionError, VnaLifecycleError, IntegrityError)):
+        run_state_machine_as_test(ProgramMachine, settings=search)
