@@ -5,6 +5,7 @@ missing=()
 command -v dcmconv >/dev/null || missing+=(dcmtk)
 command -v rclone >/dev/null || missing+=(rclone)
 command -v openssl >/dev/null || missing+=(openssl)
+command -v strace >/dev/null || missing+=(strace)
 [ ${#missing[@]} = 0 ] && exit 0
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 $sudo apt-get update -q
