@@ -106,6 +106,16 @@ def earlier(connection: Connection, archive: str, wanted: int) -> int | None:
     return before[0] if before else None
 
 
+def lost(connection: Connection, archive: str, since: int) -> bool:
+    """Whether passes after ``since`` are on record that are not here: they went with an earlier catalog."""
+    here = select(func.min(inventory.c.number)).where(inventory.c.archive == archive, inventory.c.complete)
+    first = connection.execute(here).scalar() or 0
+    gone = select(recorded_inventory.c.number).where(
+        recorded_inventory.c.archive == archive, recorded_inventory.c.complete, recorded_inventory.c.number < first
+    )
+    return since < first and connection.execute(gone.limit(1)).first() is not None
+
+
 def studies_of(number: int) -> Select[int]:
     """The distinct studies of a pass, listed or only claimed (a claim has a holding too)."""
     held = select(variant.c.study).join_from(holding, variant, variant.c.id == holding.c.variant)

@@ -154,6 +154,11 @@ class Catalog:
         with self._engine.connect() as connection:
             return passes.earlier(connection, archive, projection.caught_up(connection, archive))
 
+    def lost_inventories(self, archive: str) -> bool:
+        """Whether passes went with an earlier catalog before any catch-up looked at what changed after them."""
+        with self._engine.connect() as connection:
+            return passes.lost(connection, archive, projection.caught_up(connection, archive))
+
     def interrupted_inventory(self, archive: str) -> int | None:
         """The latest pass over ``archive`` if it was begun and not completed."""
         latest = self.latest_inventory(archive, complete=False)

@@ -69,7 +69,8 @@ def catch_up(
 ) -> CatchUpResult:
     """Compare the latest complete pass over ``archive`` with that of the last catch-up, or else with the first.
 
-    What was touched, plus a sample, is fetched again.
+    What was touched, plus a sample, is fetched again; everything is, where the passes by which studies were moved went
+    with an earlier catalog.
 
     A moved study that has more or other content now goes back to *planned* with a finding, so that the next transfer
     of its wave takes what is new (an instance with other bytes under its old UID will be a conflict at the target:
@@ -84,6 +85,8 @@ def catch_up(
     if new is None or old is None:
         raise StateError(f"{archive} has no two complete inventories to compare", hint="Take another inventory first")
     catalog.refresh_studies(list(sources))
+    if catalog.lost_inventories(archive):
+        sample = catalog.count_studies(new)
     counts = {"added": 0, "changed": 0, "vanished": 0}
     refetched = differing = 0
     for delta in catalog.compare_inventories(old, new):
