@@ -92,6 +92,7 @@ def test_a_study_that_no_source_lists_any_more_is_told_of(planned: Make) -> None
 def test_a_change_is_seen_however_many_inventories_were_taken_before_the_catch_up(planned: Make, between: str) -> None:
     simulation = planned()
     assert transfer(simulation).outcome == "complete"
+    assert simulation.examine() == []
     simulation.source.add(dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1")))
     if between == "an inventory":
         simulation.step(Program.take_inventory)
@@ -104,3 +105,19 @@ def test_a_change_is_seen_however_many_inventories_were_taken_before_the_catch_u
     assert transfer(simulation).outcome == "complete"
     assert simulation.examine() == []
     assert len(simulation.target.files) == 7
+
+
+def test_a_change_is_seen_although_the_catalog_with_the_old_listing_was_lost(planned: Make) -> None:
+    simulation = planned()
+    assert transfer(simulation).outcome == "complete"
+    assert simulation.examine() == []
+    simulation.lose_catalog()
+    simulation.source.add(dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1")))
+    simulation.step(Program.take_inventory)
+    (result,) = simulation.step(lambda program: program.catch_up(sample=0))
+    assert (result.sampled, result.differing) == (3, 1)
+    assert transfer(simulation).outcome == "complete"
+    assert simulation.examine() == []
+    assert len(simulation.target.files) == 7
+    (result,) = simulation.step(lambda program: program.catch_up(sample=0))
+    assert result.sampled == 0

@@ -222,7 +222,6 @@ class ProgramMachine(RuleBasedStateMachine):
         if how == "catalog lost":
             self.simulation.lose_catalog()
             self.listed = False
-            self.edited = True  # with the old listings gone, only fetching again can tell what changed since
         else:
             self.simulation.restart(clean=how == "clean")
         self.see(self.simulation.examine())
