@@ -291,14 +291,14 @@ DEFECTS: Final = (
     ),
     Defect(
         name="other bytes under the same UID are overwritten",
-        where="the target",
+        where="a target",
         seed=overwrite,
         history=History(foreign=(OTHER,)),
         breaks="I1",
     ),
     Defect(
         name="what is already present is stored once more",
-        where="the target",
+        where="a target",
         seed=store_again_and_again,
         history=History(
             verbs=(inventory, plan, transfer, transfer), at_target=(Crash(on="store", nth=2, when="after"),)

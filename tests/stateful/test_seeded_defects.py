@@ -56,3 +56,12 @@ def test_the_state_machine_finds_the_defect_by_itself(defect: object, monkeypatc
     )
     with pytest.raises((AssertionError, VnaLifecycleError, IntegrityError)):
         run_state_machine_as_test(ProgramMachine, settings=search)
+
+
+def test_the_documentation_lists_every_seeded_defect() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "explanation" / "faults.md").read_text(encoding="utf-8")
+    _, _, rest = document.partition("<!-- seeded defects: begin -->\n")
+    table, _, _ = rest.partition("<!-- seeded defects: end -->")
+    rows = [f"| {defect.name} | `{defect.where}` | {defect.breaks} |" for defect in seeded.DEFECTS]
+    expected = "\n".join(["| defect | where | what is told |", "|---|---|---|", *rows]) + "\n"
+    assert table == expected, f"docs/explanation/faults.md must list\n{expected}"
