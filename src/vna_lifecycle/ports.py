@@ -71,8 +71,8 @@ class Fetched:
     """An object that was fetched, byte for byte.
 
     ``path`` is a DICOM file (PS3.10) whose data set is what the archive served. The path is a spool file, or the
-    archive's own file where the archive is a folder (then nothing may write to it). ``digest`` is what whoever asked for
-    the object found it to be; adapters leave it None. A target may record it: only the read-back decides.
+    archive's own file where the archive is a folder (then nothing may write to it). ``digest`` is what whoever asked
+    for the object found it to be; adapters leave it None. A target may record it, and the read-back decides.
     """
 
     record: InstanceRecord

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks the work to stop cleanly, the second stops it at once (and still loses nothing)."""
+"""Ctrl-C and SIGTERM: the first asks the work to stop cleanly, the second stops it at once and still loses nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 
 @contextmanager
 def stoppable(cancel: Callable[[], None]) -> Iterator[None]:
-    """Call ``cancel`` at the first Ctrl-C within.
+    """Call ``cancel`` at the first Ctrl-C or SIGTERM within.
 
     Raises:
         KeyboardInterrupt: at the end, when the work has stopped because it was asked to; or at the second Ctrl-C.
@@ -26,13 +26,15 @@ def stoppable(cancel: Callable[[], None]) -> Iterator[None]:
         nonlocal asked
         asked = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         sys.stderr.write("\nstopping: what is in flight is finished first; Ctrl-C again stops at once\n")
         cancel()
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if asked:
         raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,7 @@ from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import EvidenceErased, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from vna_lifecycle.catalog import FindingLine
     from vna_lifecycle.engine.compare import ArchiveComparison
@@ -54,7 +53,7 @@ def findings(
         if wave and wave not in opening.waves():
             raise StateError(f"there is no wave {wave!r}", hint=f"Planned are: {', '.join(opening.waves()) or 'none'}")
         found = [_finding(opening, line) for line in opening.findings(wave or None)]
-        refused = [] if wave else list(_refused(opening))
+        refused = [] if wave else [{"archive": archive, **asdict(item)} for archive, item in opening.refused()]
     if show.json:
         print_json({"findings": found, "refused": refused})
         return 0
@@ -73,26 +72,18 @@ def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
     """A finding with its evidence: what the ledger says, and what the vault holds of it."""
     told = asdict(line)
     try:
-        evidence = json.loads(program.vault.get(line.evidence_ref))
+        evidence = program.evidence(line)
     except EvidenceErased:
-        evidence = {"message": "the evidence was erased on purpose", "remedy": "", "subjects": [], "details": []}
-    study = evidence.get("study") or {}
+        erased = {"message": "the evidence was erased on purpose", "remedy": "", "objects": [], "details": []}
+        return {**told, **erased, "study_uid": ""}
     return {
         **told,
-        "message": evidence["message"],
-        "remedy": evidence["remedy"],
-        "study_uid": study.get("study_uid", ""),
-        "objects": evidence["subjects"],
-        "details": evidence["details"],
+        "message": evidence.message,
+        "remedy": evidence.remedy,
+        "study_uid": evidence.study.study_uid if evidence.study else "",
+        "objects": list(evidence.subjects),
+        "details": [list(pair) for pair in evidence.details],
     }
-
-
-def _refused(program: Program) -> Iterator[dict[str, Any]]:
-    for archive in program.config.migration.sources:
-        inventory = program.catalog.latest_inventory(archive)
-        if inventory is not None:
-            for item in program.catalog.refused(inventory):
-                yield {"archive": archive, **asdict(item)}
 
 
 def finding_lines(item: dict[str, Any]) -> list[str]:

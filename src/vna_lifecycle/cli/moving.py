@@ -108,9 +108,6 @@ def transfer(
             raise StateError("nothing is planned", hint="vna-lifecycle plan")
         if dry_run:
             return _transfer_dry(opening, waves, retry=retry, show=show)
-        # An archive that vanishes in the middle is waited for; one that is not there to begin with is told at once.
-        for archive in (*opening.config.migration.sources, opening.config.migration.target):
-            opening.archive(archive)
         results: list[TransferResult] = []
         for name in waves:
             with telling() as tell:
@@ -129,9 +126,7 @@ def transfer(
 
 
 def _transfer_dry(program: Program, waves: Sequence[str], *, retry: bool, show: Show) -> int:
-    from vna_lifecycle.cli.pending import pending
-
-    found = [pending(program, name, retry=retry) for name in waves]
+    found = [program.pending(name, retry=retry) for name in waves]
     if show.json:
         print_json({"dry_run": True, "waves": [asdict(item) for item in found]})
     else:

@@ -60,9 +60,8 @@ class Facts:
 
 def gather(program: Program) -> Facts:
     """Ask the program."""
-    inventory = program.catalog.latest_inventory("old")
-    refused = program.catalog.refused(inventory) if inventory is not None else ()
-    return Facts(status=program.status(), held=tuple(program.held()), refused=Counter(item.code for item in refused))
+    refused = Counter(item.code for _, item in program.refused())
+    return Facts(status=program.status(), held=tuple(program.held()), refused=refused)
 
 
 def sentences(facts: Facts) -> list[str]:

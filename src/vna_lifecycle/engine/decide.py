@@ -50,8 +50,11 @@ def _on_wave(journal: Journal, wave: str) -> None:
         raise StateError(f"there is no wave {wave!r}", hint=f"Planned are: {', '.join(names) or 'none'}")
 
 
-def held_contents(journal: Journal, wave: str | None = None) -> Iterator[HeldContent]:
-    """Every content that waits for a decision, from the findings of studies that are still incomplete."""
+def held_contents(journal: Journal, wave: str | None = None, *, decided: bool = False) -> Iterator[HeldContent]:
+    """Every content that waits for a decision, from the findings of studies that are not transferred.
+
+    With ``decided`` also those of UIDs for which one was chosen and that have not moved since: it may be chosen anew.
+    """
     seen: set[tuple[str, str, str, str]] = set()
     for row in journal.catalog.findings(wave):
         if not row.kind.startswith("several-contents-"):
@@ -63,7 +66,8 @@ def held_contents(journal: Journal, wave: str | None = None) -> Iterator[HeldCon
         for uid, text in evidence["details"]:
             content, _, place = text.partition(" ")
             archive, _, locator = place.partition(":")
-            if (row.study, uid, content, locator) in seen:
+            chosen = journal.vault.label(uid) in journal.catalog.choices(row.study)
+            if (chosen and not decided) or (row.study, uid, content, locator) in seen:
                 continue
             seen.add((row.study, uid, content, locator))
             yield HeldContent(
@@ -86,7 +90,7 @@ def choose(journal: Journal, sop_instance_uid: str, content: str, *, by: str, re
         StateError: nothing is held under this UID, or the content is none, or several, of those held.
     """
     journal.sync()
-    held = [item for item in held_contents(journal) if item.sop_instance_uid == sop_instance_uid]
+    held = [item for item in held_contents(journal, decided=True) if item.sop_instance_uid == sop_instance_uid]
     if not held:
         raise StateError("no contents are held under this SOP Instance UID", hint="See: vna-lifecycle remediate")
     matching = {item.content for item in held if content and item.content.startswith(content)}

@@ -10,7 +10,8 @@ from attrs import asdict
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.ledger import Draft, Ledger
 from vna_lifecycle.model.event import Event, FindingRecorded, RecordedEvent
-from vna_lifecycle.model.finding import Finding
+from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.inventory import Manifest
 from vna_lifecycle.vault import Sealed, Vault
 
@@ -153,6 +154,15 @@ class Journal:
             evidence_ref=address,
         )
         return f"finding/{wave}/{address}", event
+
+    def read_finding(self, address: str) -> Finding:
+        """The finding whose evidence lies at a vault address."""
+        raw = json.loads(self.vault.get(address).decode("utf-8", "surrogatepass"))
+        study = raw.pop("study")
+        return Finding(
+            **{**raw, "severity": Severity(raw["severity"])},
+            study=StudyRef(study_uid=StudyUID(study["study_uid"]), label=study["label"]) if study else None,
+        )
 
     def _keep_json(self, scope: str, value: object) -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

@@ -12,7 +12,8 @@ from attrs import frozen
 class Progress:
     """Where a piece of long work stands.
 
-    ``done`` and ``total`` count ``unit`` (studies, instances); ``total`` is None where nobody knows. ``size`` is bytes
+    ``done`` and ``total`` count ``unit`` (studies, instances); ``total`` is None where nobody knows, and ``before`` of
+    ``done`` were done by an earlier run. ``size`` is bytes
     moved, ``seconds`` the time since this run began.
     """
 
@@ -21,6 +22,7 @@ class Progress:
     done: int
     total: int | None
     unit: str
+    before: int = 0
     size: int = 0
     seconds: float = 0.0
     note: str = ""
@@ -33,9 +35,10 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         """An estimate from this run's average, or None while nothing is done."""
-        if self.total is None or self.done == 0:
+        now = self.done - self.before
+        if self.total is None or now <= 0:
             return None
-        return self.seconds / self.done * max(self.total - self.done, 0)
+        return self.seconds / now * max(self.total - self.done, 0)
 
     def __str__(self) -> str:
         of = "" if self.total is None else f"/{self.total}"

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
-from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.catalog import StudyWork, WaveStatus
 from vna_lifecycle.engine import tasks
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt, failed
+from vna_lifecycle.engine.pending import UNFINISHED, attempts_allowed, pages
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import candidates_of, choices_of
 from vna_lifecycle.engine.steps import (
@@ -36,11 +37,8 @@ from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
 
-UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STORING, MigrationState.STORED)
-UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE)
 POLL_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 0.2
-NOT_THE_STUDYS_FAULT = frozenset({"archive-trouble", "worker-lost"})
 LONGEST_WAIT = dt.timedelta(minutes=15)
 
 
@@ -84,6 +82,11 @@ class TransferResult:
         return f"{self.wave}: {self.transferred} of {self.studies} studies transferred{trouble} ({self.outcome}){rate}"
 
 
+def _to_do(status: WaveStatus) -> int:
+    """Studies of a wave that came to no end yet."""
+    return sum(status.count(state) for state in UNFINISHED)
+
+
 @define
 class Transfer:
     """Work on one wave. ``allowance`` gives the share of the rate that is allowed now (0: begin nothing new)."""
@@ -103,6 +106,7 @@ class Transfer:
     _stop: VnaLifecycleError | None = field(default=None, init=False)
     _moved: int = field(default=0, init=False)
     _ended: int = field(default=0, init=False)
+    _before: int = field(default=0, init=False)
     _paused: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
     _last_trouble: str = field(default="", init=False)
@@ -141,7 +145,7 @@ class Transfer:
             transferred=status.imported,
             incomplete=status.count(MigrationState.INCOMPLETE),
             failed=status.count(MigrationState.FAILED),
-            remaining=status.remaining,
+            remaining=_to_do(status),
             size=self._moved,
             seconds=self.seconds() - begun,
         )
@@ -150,7 +154,7 @@ class Transfer:
 
     def _loop(self, wave: str, todo: Iterator[StudyWork], begun: float) -> str:
         status = self.journal.catalog.wave_status(wave)
-        total, self._ended = status.studies, status.imported
+        total, self._ended, self._before = status.studies, status.imported, status.imported
         self._paused = self.journal.catalog.paused(wave)
         exhausted = False
         while True:
@@ -194,17 +198,9 @@ class Transfer:
         return self.policy.workers + 1
 
     def _todo(self, wave: str, *, retry: bool) -> Iterator[StudyWork]:
-        states = (*UNFINISHED, *UNSUCCESSFUL) if retry else (*UNFINISHED, MigrationState.FAILED)
-        after = ""
-        while page := self.journal.catalog.work(wave, states, after=after, limit=500):
-            after = page[-1].label
+        for page in pages(self.journal.catalog, wave, attempts=self.policy.attempts, retry=retry):
             self.journal.begin_scopes([work.label for work in page])
-            for work in page:
-                worn_out = work.state is MigrationState.FAILED and not (
-                    work.transient and work.attempt < self._limit(work.code)
-                )
-                if retry or not worn_out:
-                    yield work
+            yield from page
 
     def _next(self, todo: Iterator[StudyWork]) -> StudyWork | None:
         if self._again and self._again[0][0] <= self.clock():
@@ -316,14 +312,10 @@ class Transfer:
         attempt = flight.attempt
         pause = self.policy.first_wait * 2 ** (attempt.number - 1) if after is None else dt.timedelta(seconds=after)
         when = self.clock() + min(pause, LONGEST_WAIT)
-        final = attempt.number >= self._limit(code)
+        final = attempt.number >= attempts_allowed(code, self.policy.attempts)
         retry_at = "" if final else when.astimezone(dt.UTC).isoformat(timespec="seconds")
         event = failed(attempt, flight.phase, code, transient=True, retry_at=retry_at)
         return [event], self._done(flight) if final else self._requeue(flight, when)
-
-    def _limit(self, code: str) -> int:
-        """How often a study is tried. What was not the study's own trouble counts for less."""
-        return self.policy.attempts * (5 if code in NOT_THE_STUDYS_FAULT else 1)
 
     def _requeue(self, flight: Flight, when: dt.datetime) -> Callable[[], None]:
         def again() -> None:
@@ -345,6 +337,7 @@ class Transfer:
                 subject=wave,
                 done=min(self._ended, total),
                 total=total,
+                before=self._before,
                 unit="studies",
                 size=self._moved,
                 seconds=now - begun,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vna_lifecycle.model.identity import StudyRef
+
+
+def _texts(subjects: Iterable[str]) -> tuple[str, ...]:
+    return tuple(subjects)
+
+
+def _pairs(details: Iterable[Iterable[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((word, text) for word, text in details)
 
 
 class Severity(enum.Enum):
@@ -31,6 +40,6 @@ class Finding:
     message: str
     check: str
     study: StudyRef | None = None
-    subjects: tuple[str, ...] = ()
-    details: tuple[tuple[str, str], ...] = ()
+    subjects: tuple[str, ...] = field(default=(), converter=_texts)
+    details: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs)
     remedy: str = ""

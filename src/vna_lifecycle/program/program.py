@@ -18,6 +18,7 @@ from vna_lifecycle.engine import decide
 from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.pending import Pending, pending
 from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
@@ -36,6 +37,8 @@ from vna_lifecycle.ledger import (
     public_key_text,
 )
 from vna_lifecycle.model.event import LeaseTaken, ProgramCreated
+from vna_lifecycle.model.finding import Finding
+from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
 from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.ports import Archive, Clock
@@ -205,6 +208,8 @@ class Program:
         """
         name = self._wave(wave)
         execution, migration = self.config.execution, self.config.migration
+        for archive in (*migration.sources, migration.target):
+            self.archive(archive)  # one that is not there to begin with is told at once
         with self._effects("transfer") as journal:
             pacing = Pacing(execution, self.clock)
             bench, executor = make_bench(self, pacing)
@@ -291,6 +296,26 @@ class Program:
     def waves(self) -> list[str]:
         """The names of the planned waves, in order."""
         return self.catalog.wave_names()
+
+    def pending(self, wave: str | Wave, *, retry: bool = False) -> Pending:
+        """What `transfer` would take up now."""
+        attempts = self.config.execution.attempts
+        return pending(self.catalog, self._wave(wave), attempts=attempts, retry=retry)
+
+    def refused(self) -> Iterator[tuple[str, Refused]]:
+        """What the latest passes over the sources could not trust, each with its archive."""
+        for name in self.config.migration.sources:
+            number = self.catalog.latest_inventory(name)
+            if number is not None:
+                yield from ((name, item) for item in self.catalog.refused(number))
+
+    def evidence(self, line: FindingLine) -> Finding:
+        """The whole finding behind a line, with the UIDs that it is about.
+
+        Raises:
+            EvidenceErased: it was erased on purpose.
+        """
+        return self._journal(None).read_finding(line.evidence_ref)
 
     def findings(self, wave: str | None = None) -> list[FindingLine]:
         """What was found, of one wave or of all, oldest first."""

@@ -19,7 +19,8 @@ from vna_lifecycle.program import Program
 from vna_lifecycle.testing.checker import Violation, fingerprint, identity
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Fault, Lose, Warn
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
-from vna_lifecycle.testing.simulation import Point, Simulation
+from vna_lifecycle.testing.schedule import Point
+from vna_lifecycle.testing.simulation import Simulation
 
 WAVES: Final = '[[waves]]\nname = "first"\nmax_studies = 1\n[[waves]]\nname = "rest"\n'
 BY: Final = "mallory"

@@ -10,16 +10,14 @@ import itertools
 import random
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 from unittest.mock import patch
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.dicom.digest import dataset_sha256
@@ -35,9 +33,9 @@ from vna_lifecycle.testing import memory
 from vna_lifecycle.testing.checker import Change, Checker, Violation, contents
 from vna_lifecycle.testing.faults import Drop, SimulatedCrash, Warn
 from vna_lifecycle.testing.memory import MemoryState, fill, forget, memory_state
+from vna_lifecycle.testing.schedule import Hurried, Place, Point, Queue, Schedule, Tape
 from vna_lifecycle.vault import Vault
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _numbers = itertools.count()
 
@@ -58,10 +56,6 @@ workers = 2
 reserve_bytes = 0
 {waves}
 """
-_HASTE: Final = 20  # simulated seconds for each second that somebody would wait
-
-Place: TypeAlias = Literal["append", "project", "put_sealed", "record_part", "task"]
-"""Where the coordinator may die: at the ledger, the catalog's projection, the vault, an inventory's part, or a task."""
 
 _PLACES: Final[tuple[tuple[type, Place], ...]] = (
     (Ledger, "append"),
@@ -69,96 +63,6 @@ _PLACES: Final[tuple[tuple[type, Place], ...]] = (
     (Vault, "put_sealed"),
     (Catalog, "record_part"),
 )
-
-
-@frozen(kw_only=True)
-class Point:
-    """Something happens ``when`` the ``nth`` call (from 1, counted since it was planned) of ``at`` is made.
-
-    crash: the process dies. usurp: another coordinator takes over, as if the lock had not kept it out. lose-worker: the
-    pool of workers breaks (at a task only).
-    """
-
-    at: Place
-    nth: int = 1
-    when: Literal["before", "after"] = "before"
-    what: Literal["crash", "usurp", "lose-worker"] = "crash"
-
-
-class _Hurried(threading.Event):
-    """Whoever waits for this moves the clock instead."""
-
-    def __init__(self, pass_time: Callable[[float], None]) -> None:
-        super().__init__()
-        self._pass_time = pass_time
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._pass_time(_HASTE * (timeout or 0.0))
-        return self.is_set()
-
-
-class _Tape(dict[str, bytes]):
-    """Files that tell of each change, as only a dictionary's own methods can."""
-
-    def __init__(self, tell: Callable[[bytes | None, bytes | None], None]) -> None:
-        super().__init__()
-        self._tell = tell
-
-    def __setitem__(self, key: str, value: bytes) -> None:
-        before = self.get(key)
-        super().__setitem__(key, value)
-        self._tell(before, value)
-
-    def __delitem__(self, key: str) -> None:
-        before = self.get(key)
-        super().__delitem__(key)
-        self._tell(before, None)
-
-
-class _Queue(Executor):
-    def __init__(self, schedule: _Schedule) -> None:
-        self._schedule = schedule
-
-    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        future: Future[_T] = Future()
-        self._schedule.waiting[future] = lambda: fn(*args, **kwargs)
-        return future
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._schedule.waiting.clear()
-
-
-class _Schedule:
-    """Runs tasks one at a time in a drawn order, when the coordinator waits for some; sometimes several at once."""
-
-    def __init__(self, chance: random.Random, passing: Callable[[Place, str], bool]) -> None:
-        self.waiting: dict[Future[Any], Callable[[], Any]] = {}
-        self._chance = chance
-        self._passing = passing
-
-    def wait(self, flights: Iterable[Future[Any]], **options: object) -> tuple[list[Future[Any]], list[Future[Any]]]:
-        ready = [future for future in flights if future in self.waiting]
-        for future in self._chance.sample(ready, self._chance.randint(1, len(ready))):
-            if future in self.waiting:
-                self._run(future)
-        return [future for future in flights if future.done()], []
-
-    def _run(self, future: Future[Any]) -> None:
-        task = self.waiting.pop(future)
-        if not self._passing("task", "before"):
-            try:
-                result = task()
-            except SimulatedCrash:
-                raise
-            except Exception as error:  # noqa: BLE001 - as any executor does
-                future.set_exception(error)
-                return
-            if not self._passing("task", "after"):
-                future.set_result(result)
-                return
-        for lost in [future, *self.waiting]:
-            lost.set_exception(BrokenExecutor("a worker died"))
-        self.waiting.clear()
 
 
 @define
@@ -195,7 +99,7 @@ class Simulation:
         fill(self._names[0], self.objects)
         fill(self._names[1], self.foreign)
         files = self.target.files
-        self.target.files = _Tape(self._changed)
+        self.target.files = Tape(self._changed)
         dict.update(self.target.files, files)
         old, new = self._names
         config = _CONFIG.format(old=old, new=new, waves=self.waves)
@@ -227,7 +131,7 @@ class Simulation:
         """The program, opened."""
         if self._program is None:
             self._program = Program.open(self.folder, plugins=self._plugins, clock=self.clock)
-            self._program.cancelled = _Hurried(self._pass_time)
+            self._program.cancelled = Hurried(self._pass_time)
         return self._program
 
     def clock(self) -> dt.datetime:
@@ -364,10 +268,10 @@ class Simulation:
     # ------------------------------------------------------------------------------------------------ points
 
     def _watch(self) -> None:
-        schedule = _Schedule(random.Random(self.seed), self._passing)  # noqa: S311 - drawn, not secret
+        schedule = Schedule(random.Random(self.seed), self._passing)  # noqa: S311 - drawn, not secret
         for owner, name in _PLACES:
             self._patches.enter_context(patch.object(owner, name, self._watched(getattr(owner, name), name)))
-        self._patches.enter_context(patch.object(running, "make_executor", lambda engine, workers: _Queue(schedule)))
+        self._patches.enter_context(patch.object(running, "make_executor", lambda engine, workers: Queue(schedule)))
         self._patches.enter_context(patch.object(transfer, "wait", schedule.wait))
 
     def _watched(self, real: Callable[..., Any], place: Place) -> Callable[..., Any]:
