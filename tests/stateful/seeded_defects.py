@@ -21,7 +21,8 @@ from vna_lifecycle.testing.checker import Violation
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fault, Lose, Warn
 from vna_lifecycle.testing.memory import MemoryState
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
-from vna_lifecycle.testing.simulation import Point, Simulation
+from vna_lifecycle.testing.schedule import Point
+from vna_lifecycle.testing.simulation import Simulation
 
 Patch = pytest.MonkeyPatch
 Verb = Callable[[Program], Any]

@@ -9,9 +9,10 @@ import pytest
 
 from vna_lifecycle.engine.transfer import TransferResult
 from vna_lifecycle.program import Program
-from vna_lifecycle.testing.faults import Drop, Warn
+from vna_lifecycle.testing.faults import Corrupt, Drop, Warn
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
-from vna_lifecycle.testing.simulation import Point, Simulation
+from vna_lifecycle.testing.schedule import Point
+from vna_lifecycle.testing.simulation import Simulation
 
 SIX = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
 OTHER_CONTENT = ObjectSpec(study=1, instance=1, patient_id="P1", grey=7)
@@ -121,3 +122,13 @@ def test_a_change_is_seen_although_the_catalog_with_the_old_listing_was_lost(pla
     assert len(simulation.target.files) == 7
     (result,) = simulation.step(lambda program: program.catch_up(sample=0))
     assert result.sampled == 0
+
+
+def test_what_a_source_served_damaged_once_is_found_by_a_catch_up_that_samples(planned: Make) -> None:
+    simulation = planned()
+    simulation.source.plan.faults.append(Corrupt(on="fetch", nth=1))
+    assert transfer(simulation).outcome == "complete"  # nothing tells it from an object that is so
+    simulation.source.plan.faults.clear()
+    (result,) = simulation.step(lambda program: program.catch_up(sample=20))
+    assert result.differing == 1
+    assert "changed-at-source" in kinds(simulation)
