@@ -46,7 +46,7 @@ def test_the_same_history_without_the_defect_breaks_nothing(defect: object) -> N
 def test_the_state_machine_finds_the_defect_by_itself(defect: object, monkeypatch: pytest.MonkeyPatch) -> None:
     defect.seed(monkeypatch)  # type: ignore[attr-defined]
     search = settings(
-        max_examples=1000,
+        max_examples=500,
         stateful_step_count=25,
         deadline=None,
         derandomize=True,

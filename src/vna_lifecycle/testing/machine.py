@@ -6,7 +6,8 @@ to where an undisturbed run over the same source comes out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 from attrs import evolve
@@ -22,51 +23,68 @@ from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 from vna_lifecycle.testing.schedule import Point
 from vna_lifecycle.testing.simulation import Simulation
 
-WAVES: Final = '[[waves]]\nname = "first"\nmax_studies = 1\n[[waves]]\nname = "rest"\n'
+WAVES: Final = '[[waves]]\nname = "first"\nmax_studies = 2\n[[waves]]\nname = "rest"\n'
 BY: Final = "mallory"
 WHY: Final = "simulated"
 
 specs = st.builds(
     lambda study, instance, grey: ObjectSpec(study=study, instance=instance, patient_id=f"P{study}", grey=grey),
+    st.integers(1, 4),
     st.integers(1, 3),
-    st.integers(1, 3),
-    st.integers(0, 2),
+    st.sampled_from([0, 0, 0, 1]),
 )
 """Few studies, instances and contents, so that UIDs meet."""
 
-_nth = st.integers(1, 6)
+_nth = st.integers(1, 4)
+_which = st.integers(0, 1)
 _when = st.sampled_from(["before", "after"])
 
-source_faults = st.one_of(
-    st.builds(Fail, on=st.sampled_from(["fetch", "inventory", "parts"]), nth=_nth, transient=st.booleans()),
-    st.builds(Crash, on=st.sampled_from(["fetch", "inventory"]), nth=_nth, when=_when),
+listing_faults = st.one_of(
+    st.builds(Fail, on=st.sampled_from(["inventory", "parts"]), nth=_nth, transient=st.booleans()),
+    st.builds(Crash, on=st.just("inventory"), nth=_nth, when=_when),
+)
+"""What befalls a source while it is listed. That it hides an object without a word is not here: nothing could tell."""
+
+fetch_faults = st.one_of(
+    st.builds(Fail, on=st.just("fetch"), nth=_nth, transient=st.booleans()),
+    st.builds(Crash, on=st.just("fetch"), nth=_nth, when=_when),
     st.builds(Drop, on=st.just("fetch"), nth=_nth),
 )
-"""What befalls a source. A listing that lacks an object without a word is not among them: nothing could tell."""
+"""What befalls an archive that is read, source or target."""
 
-target_faults = st.one_of(
-    st.builds(Fail, on=st.sampled_from(["store", "fetch", "withdraw"]), nth=_nth, transient=st.booleans()),
-    st.builds(Crash, on=st.sampled_from(["store", "fetch", "withdraw"]), nth=_nth, when=_when),
-    st.builds(Drop, on=st.sampled_from(["store", "fetch", "withdraw"]), nth=_nth),
-    st.builds(Lose, on=st.sampled_from(["store", "withdraw"]), nth=_nth),
+store_faults = st.one_of(
+    st.builds(Fail, on=st.just("store"), nth=_nth, transient=st.booleans()),
+    st.builds(Crash, on=st.just("store"), nth=_nth, when=_when),
+    st.builds(Drop, on=st.just("store"), nth=_nth),
+    st.builds(Lose, on=st.just("store"), nth=_nth),
     st.builds(Corrupt, on=st.just("store"), nth=_nth),
     st.builds(Warn, nth=_nth, code=st.sampled_from(["B000", "B006", "B007"])),
 )
-"""What befalls a target."""
+"""What befalls a target that is written."""
 
-points = st.one_of(
-    st.builds(
-        Point,
-        at=st.sampled_from(["append", "project", "put_sealed", "record_part"]),
-        nth=st.integers(1, 10),
-        when=_when,
-    ),
-    st.builds(Point, at=st.just("append"), nth=st.integers(2, 10), what=st.just("usurp")),
-    st.builds(Point, at=st.just("task"), nth=_nth, when=_when, what=st.just("lose-worker")),
+withdraw_faults = st.one_of(
+    st.builds(Fail, on=st.just("withdraw"), nth=_nth, transient=st.booleans()),
+    st.builds(Crash, on=st.just("withdraw"), nth=_nth, when=_when),
+    st.builds(Drop, on=st.just("withdraw"), nth=_nth),
+    st.builds(Lose, on=st.just("withdraw"), nth=_nth),
 )
+"""What befalls a target that gives copies back."""
+
+_crashes = st.builds(
+    Point,
+    at=st.sampled_from(["append", "project", "put_sealed", "record_part"]),
+    nth=st.integers(1, 8),
+    when=_when,
+)
+_usurpers = st.builds(Point, at=st.just("append"), nth=st.integers(2, 8), what=st.just("usurp"))
+_lost_workers = st.builds(Point, at=st.just("task"), nth=st.integers(1, 6), when=_when, what=st.just("lose-worker"))
+
+_points = st.lists(st.one_of(_crashes, _usurpers), max_size=1)
 """What befalls the coordinator and its workers."""
 
-_some_points = st.lists(points, max_size=1)
+
+_TO_DO: Final = ("planned", "fetched", "storing", "stored", "failed", "incomplete")
+_COPIED: Final = ("transferred", "incomplete", "failed", "withdrawing")
 
 
 class ProgramMachine(RuleBasedStateMachine):
@@ -75,10 +93,10 @@ class ProgramMachine(RuleBasedStateMachine):
     make: ClassVar[Callable[..., Simulation]] = Simulation
 
     @initialize(
-        objects=st.lists(specs, min_size=1, max_size=7),
+        objects=st.lists(specs, min_size=4, max_size=9),
         foreign=st.lists(specs, max_size=2, unique_by=lambda spec: spec.sop_instance_uid),
         seed=st.integers(0, 1000),
-        prepared=st.booleans(),
+        prepared=st.sampled_from([True, True, True, False]),
     )
     def begin(self, objects: list[ObjectSpec], foreign: list[ObjectSpec], seed: int, prepared: bool) -> None:
         """A source with some objects, and a target that may hold some already."""
@@ -88,14 +106,13 @@ class ProgramMachine(RuleBasedStateMachine):
             seed=seed,
             waves=WAVES,
         )
-        self.listed = self.planned = self.wild = self.edited = False
+        self.planned = self.wild = self.edited = False
         if prepared:
-            self.take_inventory(faults=[], some=[])
-            self.plan(some=[])
+            self.list_and_plan(some=[])
 
     # ------------------------------------------------------------------------------------------------ the program acts
 
-    def act(self, verb: Callable[[Program], Any], some_points: list[Point]) -> Any:
+    def act(self, verb: Callable[[Program], Any], some_points: Sequence[Point]) -> Any:
         """One step with what befalls it, and a look at what is left."""
         simulation = self.simulation
         simulation.points[:] = some_points
@@ -122,49 +139,97 @@ class ProgramMachine(RuleBasedStateMachine):
         if not holds:
             raise AssertionError(what)
 
-    @rule(faults=st.lists(source_faults, max_size=1), some=_some_points)
+    @rule(faults=st.lists(listing_faults, max_size=1), some=_points)
     def take_inventory(self, faults: list[Fault], some: list[Point]) -> None:
         """List the source."""
         self.simulation.source.plan.faults[:] = faults
-        result = self.act(lambda program: program.take_inventory(), some)
-        self.listed |= isinstance(result, list)
+        self.act(lambda program: program.take_inventory(), some)
 
-    @precondition(lambda self: self.listed)
-    @rule(some=_some_points)
-    def plan(self, some: list[Point]) -> None:
-        """Fill the waves."""
+    @rule(some=_points)
+    def list_and_plan(self, some: list[Point]) -> None:
+        """List the source and fill the waves."""
+        self.take_inventory([], [])
         result = self.act(lambda program: program.plan(), some)
         self.planned |= result is not None and not isinstance(result, VnaLifecycleError)
 
-    @precondition(lambda self: self.planned)
-    @rule(
-        wave=st.sampled_from(["first", "rest"]),
-        retry=st.booleans(),
-        at_source=st.lists(source_faults, max_size=1),
-        at_target=st.lists(target_faults, max_size=2),
-        some=_some_points,
-    )
+    def waves_with(self, *states: str) -> list[str]:
+        """Waves that have studies in these states, in order."""
+        counts = self.simulation.checker.standing.counts()
+        return sorted({wave for (wave, state), number in counts.items() if wave and state in states and number})
+
     def transfer(
-        self, wave: str, retry: bool, at_source: list[Fault], at_target: list[Fault], some: list[Point]
+        self,
+        which: int,
+        *,
+        retry: bool = True,
+        at_source: Sequence[Fault] = (),
+        at_target: Sequence[Fault] = (),
+        some: Sequence[Point] = (),
     ) -> None:
-        """Move a wave."""
-        if wave not in self.simulation.program.waves():
-            return
+        """Move a wave that is not all moved."""
+        waves = self.waves_with(*_TO_DO)
+        wave = waves[which % len(waves)]
         self.simulation.source.plan.faults[:] = at_source
         self.simulation.target.plan.faults[:] = at_target
         self.act(lambda program: program.transfer(wave, retry=retry), some)
 
-    @precondition(lambda self: self.planned)
-    @rule(wave=st.sampled_from(["first", "rest"]), at_target=st.lists(target_faults, max_size=1), some=_some_points)
-    def withdraw(self, wave: str, at_target: list[Fault], some: list[Point]) -> None:
+    @precondition(lambda self: self.waves_with(*_TO_DO))
+    @rule(which=_which, retry=st.booleans())
+    def transfer_undisturbed(self, which: int, retry: bool) -> None:
+        """A good day."""
+        self.transfer(which, retry=retry)
+
+    @precondition(lambda self: self.waves_with(*_TO_DO))
+    @rule(which=_which, faults=st.lists(fetch_faults, min_size=1, max_size=2), some=_points)
+    def transfer_with_trouble_at_source(self, which: int, faults: list[Fault], some: list[Point]) -> None:
+        """The source has trouble, and perhaps the coordinator."""
+        self.transfer(which, at_source=faults, some=some)
+
+    @precondition(lambda self: self.waves_with(*_TO_DO))
+    @rule(which=_which, faults=st.lists(store_faults, min_size=1, max_size=2), some=_points)
+    def transfer_with_trouble_at_target(self, which: int, faults: list[Fault], some: list[Point]) -> None:
+        """The target has trouble when it is written, and perhaps the coordinator."""
+        self.transfer(which, at_target=faults, some=some)
+
+    @precondition(lambda self: self.waves_with(*_TO_DO))
+    @rule(which=_which, faults=st.lists(fetch_faults, min_size=1, max_size=1))
+    def transfer_with_trouble_in_reading_back(self, which: int, faults: list[Fault]) -> None:
+        """The target has trouble when it is read."""
+        self.transfer(which, at_target=faults)
+
+    @precondition(lambda self: self.waves_with(*_TO_DO))
+    @rule(which=_which, point=st.one_of(_crashes, _usurpers, _lost_workers))
+    def transfer_with_trouble_of_our_own(self, which: int, point: Point) -> None:
+        """The coordinator or a worker has trouble."""
+        self.transfer(which, some=[point])
+
+    @precondition(lambda self: self.planned and not self.waves_with(*_TO_DO))
+    @rule(wave=st.sampled_from(["first", "rest"]))
+    def transfer_again(self, wave: str) -> None:
+        """Move a wave that is moved, or is not there: nothing happens."""
+        effects = len(self.simulation.target.plan.log)
+        self.act(lambda program: program.transfer(wave, retry=True), [])
+        self.require(effects == len(self.simulation.target.plan.log), f"{wave} was moved, and moved again")
+
+    @precondition(lambda self: self.waves_with(*_COPIED))
+    @rule(
+        which=_which,
+        at_target=st.lists(st.one_of(withdraw_faults, withdraw_faults, fetch_faults), max_size=1),
+        some=_points,
+    )
+    def withdraw(self, which: int, at_target: list[Fault], some: list[Point]) -> None:
         """Take a wave's copies back."""
-        if wave not in self.simulation.program.waves():
-            return
+        waves = self.waves_with(*_COPIED)
+        wave = waves[which % len(waves)]
         self.simulation.target.plan.faults[:] = at_target
         self.act(lambda program: program.withdraw(wave, by=BY, reason=WHY), some)
 
     @precondition(lambda self: self.planned)
-    @rule(sample=st.sampled_from([0, 20]), faults=st.lists(source_faults, max_size=1), some=_some_points)
+    @rule(
+        sample=st.sampled_from([0, 20]),
+        faults=st.lists(st.one_of(listing_faults, fetch_faults), max_size=1),
+        some=_points,
+    )
     def catch_up(self, sample: int, faults: list[Fault], some: list[Point]) -> None:
         """Ask the source again."""
         self.simulation.source.plan.faults[:] = faults
@@ -172,18 +237,19 @@ class ProgramMachine(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------------ people act
 
+    @precondition(lambda self: self.waves_with(*_TO_DO))
     @rule()
     def pause_and_resume(self) -> None:
         """A pause that is lifted after somebody tried."""
         self.act(lambda program: program.pause(by=BY, reason=WHY), [])
-        if self.planned and "rest" in self.simulation.program.waves():
+        for wave in self.waves_with(*_TO_DO):
             before = dict(self.simulation.target.files)
-            self.act(lambda program: program.transfer("rest"), [])
+            self.act(partial(Program.transfer, wave=wave), [])
             self.require(self.simulation.target.files == before, "I1: something was stored while all was paused")
         self.act(lambda program: program.resume(by=BY, reason=WHY), [])
 
-    @precondition(lambda self: self.planned)
-    @rule(which=st.integers(0, 5), some=_some_points)
+    @precondition(lambda self: self.waves_with("incomplete", "planned"))
+    @rule(which=st.integers(0, 5), some=_points)
     def choose(self, which: int, some: list[Point]) -> None:
         """Decide for one of the contents that are held."""
         held = self.simulation.program.held()
@@ -222,7 +288,6 @@ class ProgramMachine(RuleBasedStateMachine):
         """The process ends, and another begins; the catalog may be lost meanwhile: ledger and inventory have to do."""
         if how == "catalog lost":
             self.simulation.lose_catalog()
-            self.listed = False
         else:
             self.simulation.restart(clean=how == "clean")
         self.see(self.simulation.examine())
@@ -254,4 +319,4 @@ class ProgramMachine(RuleBasedStateMachine):
             undisturbed.close()
 
 
-_EVERY = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2, 3)]
+_EVERY: Final = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3, 4) for i in (1, 2, 3)]

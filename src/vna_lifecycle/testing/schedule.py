@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from collections.abc import Callable, Iterable
@@ -32,6 +33,16 @@ class Point:
     nth: int = 1
     when: Literal["before", "after"] = "before"
     what: Literal["crash", "usurp", "lose-worker"] = "crash"
+
+
+class Drawn:
+    """The module ``os``, with random bytes that are drawn."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.urandom = chance.randbytes
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
 
 
 class Hurried(threading.Event):

@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from attrs import define, field
 
+from vna_lifecycle import vault
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine import transfer
@@ -33,8 +34,7 @@ from vna_lifecycle.testing import memory
 from vna_lifecycle.testing.checker import Change, Checker, Violation, contents
 from vna_lifecycle.testing.faults import Drop, SimulatedCrash, Warn
 from vna_lifecycle.testing.memory import MemoryState, fill, forget, memory_state
-from vna_lifecycle.testing.schedule import Hurried, Place, Point, Queue, Schedule, Tape
-from vna_lifecycle.vault import Vault
+from vna_lifecycle.testing.schedule import Drawn, Hurried, Place, Point, Queue, Schedule, Tape
 
 _T = TypeVar("_T")
 _numbers = itertools.count()
@@ -60,7 +60,7 @@ reserve_bytes = 0
 _PLACES: Final[tuple[tuple[type, Place], ...]] = (
     (Ledger, "append"),
     (Catalog, "project"),
-    (Vault, "put_sealed"),
+    (vault.Vault, "put_sealed"),
     (Catalog, "record_part"),
 )
 
@@ -104,10 +104,12 @@ class Simulation:
         old, new = self._names
         config = _CONFIG.format(old=old, new=new, waves=self.waves)
         (self.folder / "program.toml").write_text(config, encoding="utf-8")
+        # Labels follow from the vault's keys, and the order of studies from their labels.
+        self._patches.enter_context(patch.object(vault, "os", Drawn(random.Random(self.seed))))  # noqa: S311
         Program.init(self.folder, clock=self.clock)
-        vault = self.program.vault
+        opened = self.program.vault
         self.checker = Checker(
-            label=vault.label,
+            label=opened.label,
             members=self._members,
             digest=self._digest,
             foreign=frozenset(self.foreign),
