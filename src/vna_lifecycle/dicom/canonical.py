@@ -45,6 +45,8 @@ _WORDS: Final = {
 _PADDING: Final = 0xFFFCFFFC
 _ENCODING_ONLY: Final = PIXEL_DATA | {0, 0x7FE00001, 0x7FE00002}
 _WHOLE: Final = 1 << 16
+_IS_TEXT: Final[dict[int, bool]] = {}  # what the dictionary says, by tag
+_TAGS_KEPT: Final = 1 << 14
 
 
 def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tuple[int, bytes]]:
@@ -53,6 +55,9 @@ def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tu
     ``elements`` is a walk over ``source`` that was given `dictionary.is_sequence`; only what is asked for is read.
     """
     top = pending = 0
+    is_text, read = _IS_TEXT, source.read  # this loop is most of the cost of a digest of a small object
+    if len(is_text) > _TAGS_KEPT:
+        is_text.clear()
     for tag, vr, offset, length, depth, big in elements:
         if not depth:
             top = 0 if tag in _ENCODING_ONLY else tag
@@ -77,13 +82,18 @@ def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tu
         elif tag in _DELIMITERS:
             yield top, _DELIMITERS[tag]
         elif tag & 0xFFFF and tag != _PADDING:
-            if length and vr_of(tag) in TEXT_VRS:
-                length = _unpadded(source, offset, length)
-            header = _HEADER(tag >> 16, tag & 0xFFFF, length)
+            text = is_text.get(tag)
+            if text is None:
+                text = is_text[tag] = vr_of(tag) in TEXT_VRS
             if length <= _WHOLE and not big:
-                yield top, header + source.read(offset, length)
+                value = read(offset, length)
+                if text:
+                    value = value.rstrip(b"\0 ")
+                yield top, _HEADER(tag >> 16, tag & 0xFFFF, len(value)) + value
                 continue
-            yield top, header
+            if text:
+                length = _unpadded(source, offset, length)
+            yield top, _HEADER(tag >> 16, tag & 0xFFFF, length)
             for chunk in little_endian(source, offset, length, word(tag, vr) if big else ""):
                 yield top, chunk
 

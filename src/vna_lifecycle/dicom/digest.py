@@ -16,8 +16,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 from attrs import frozen
 
@@ -30,6 +31,8 @@ from vna_lifecycle.dicom.pixels import Pixels
 from vna_lifecycle.dicom.record import assemble, native_length
 from vna_lifecycle.dicom.source import Source, file_source
 from vna_lifecycle.model.inventory import Digest, InstanceRecord
+
+_JOINED: Final = 1 << 18
 
 
 @frozen(kw_only=True)
@@ -69,9 +72,7 @@ def examine(source: Source, locator: str, limits: Limits) -> Examined:
         found = collect(dataset.source, dataset.start, dataset.beginning, limits)
         record = assemble(found, dataset.beginning, dataset.source.size, source.size, locator)
         pixels = Pixels(native=native_length(found.values, big=dataset.beginning.big))
-        header = hashlib.sha256()
-        for _, piece in canonical_header(pixels.noting(dataset.walk(limits)), dataset.source):
-            header.update(piece)
+        header = _sha256(_joined(canonical_header(pixels.noting(dataset.walk(limits)), dataset.source)))
         start = dataset.beginning.start
         if dataset.source is source and not pixels.words:
             whole, frames = _together(source, start, pixels)
@@ -79,11 +80,25 @@ def examine(source: Source, locator: str, limits: Limits) -> Examined:
             whole, frames = _sha256(source.chunks(start, source.size - start)), _sha256(pixels.chunks(dataset.source))
     digest = Digest(
         dataset_sha256=whole,
-        header_sha256=header.hexdigest(),
+        header_sha256=header,
         pixel_sha256=frames if pixels.present else "",
         dataset_size=source.size - start,
     )
     return Examined(record=record, digest=digest)
+
+
+def _joined(pieces: Iterable[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Small pieces put together: hashing each by itself costs more than its bytes."""
+    waiting: list[bytes] = []
+    size = 0
+    for _, piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size > _JOINED:
+            yield b"".join(waiting)
+            waiting.clear()
+            size = 0
+    yield b"".join(waiting)
 
 
 def _sha256(chunks: Iterable[bytes]) -> str:
