@@ -91,8 +91,8 @@ def catch_up(
     refetched = differing = 0
     for delta in catalog.compare_inventories(old, new):
         counts[delta.kind] += 1
-        work = catalog.work_on(catalog.label(delta.study_uid)) if delta.kind != "added" else None
-        seen = _look(journal, bench, work, target, new, delta.kind)
+        # An added study may have been moved since: the pass compared with may be much older than the plan.
+        seen = _look(journal, bench, catalog.work_on(catalog.label(delta.study_uid)), target, new, delta.kind)
         refetched += seen is not None
         differing += bool(seen)
         tell(Progress(activity="catch-up", subject=archive, done=sum(counts.values()), total=None, unit="studies"))

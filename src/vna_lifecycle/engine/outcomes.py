@@ -125,6 +125,7 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
     """What reconciling the read-back with the expected manifest showed."""
     told = [
         ("missing-at-target", Severity.BLOCKER, result.missing, "are not at the target, whatever it said"),
+        ("not-readable-at-target", Severity.BLOCKER, result.indeterminate, "are listed by the target and not served"),
         (
             "re-encoded-at-target",
             Severity.BLOCKER,
@@ -153,6 +154,7 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
 
 
 _REMEDIES = {
+    "not-readable-at-target": "Transfer the wave again with --retry once the target serves what it lists",
     "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
     "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
     "differs-at-target": "Do not overwrite. Compare both objects; withdraw the study before it is used",

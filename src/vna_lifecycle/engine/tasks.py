@@ -287,7 +287,9 @@ def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifes
     found: list[ManifestEntry] = []
     unreadable: list[FetchFailure] = []
     spool = bench.spool(study.label, "read-back")
+    answers: set[str] = set()
     for item in _fetched(bench, reads.fetch(study, list(listed.values()), spool)):
+        answers.add(item.record.locator)
         if isinstance(item, FetchFailure):
             unreadable.append(item)
             continue
@@ -296,6 +298,7 @@ def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifes
             unreadable.append(entry)
         else:
             found.append(entry)
+    unreadable += [_undelivered(record) for record in listed.values() if record.locator not in answers]
     return ReadBack(
         manifest=Manifest(study_uid=study.study_uid, entries=tuple(found)),
         extra=tuple(sorted(extra)),

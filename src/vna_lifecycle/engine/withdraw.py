@@ -9,14 +9,15 @@ from attrs import frozen
 
 from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.outcomes import Attempt
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import drift, fetch_again
 from vna_lifecycle.engine.tasks import Workbench, read_back
 from vna_lifecycle.errors import StateError
-from vna_lifecycle.model.event import StudyWithdrawn, TargetSurveyed, WithdrawIntended
+from vna_lifecycle.model.event import StoreIntended, StudyWithdrawn, TargetSurveyed, WithdrawIntended
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
-from vna_lifecycle.model.inventory import Manifest
+from vna_lifecycle.model.inventory import Manifest, ManifestEntry
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.ports import StoreFailure
 
@@ -97,12 +98,17 @@ def _withdraw(
 ) -> int | None:
     """Instances removed, or None where the study had to stay."""
     study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
-    own = _own(journal, study, journal.manifest(work.expected_ref))
+    copies = _copies(journal, study, work)
+    own = _own(journal, study, copies)
+    if work.state is MigrationState.WITHDRAWING and not dry_run and _left(bench, study, target, own) == ():
+        return _done(journal, study, wave, work.token, own)  # it was cut off after the last copy had gone
     try:
-        away = drift(journal.manifest(work.manifest_ref), fetch_again(bench, journal.catalog, study, target))
+        away = drift(copies, fetch_again(bench, journal.catalog, study, target))
     finally:
         bench.clear(study.label)
     lost = (*away.gone, *away.other)
+    if bench.cancelled.is_set():
+        return None
     if lost:
         if not dry_run:
             _keep(journal, study, wave, "source-copy-gone", lost, "the source no longer holds what was moved")
@@ -120,30 +126,62 @@ def _withdraw(
         by=by,
         reason=reason,
     )
-    size = journal.ledger.size()
-    journal.record([(f"withdraw/{wave}/{study.label}/{size}/intended", intent)], actor=by)
+    journal.record([(f"withdraw/{wave}/{study.label}/{journal.ledger.size()}/intended", intent)], actor=by)
     withdraws = bench.archive(target).withdraws
     answers = list(withdraws.withdraw(study, own)) if withdraws is not None else []
-    failures = [answer for answer in answers if isinstance(answer, StoreFailure)]
-    left = read_back(bench, study, target, own)
-    bench.clear(study.label)
-    still = {entry.sop_instance_uid for entry in left.manifest.entries} | {uid for uid, _, _ in left.unreadable}
-    if failures or still:
-        subjects = tuple(sorted({failure.sop_instance_uid for failure in failures} | still))
+    failures = [answer.sop_instance_uid for answer in answers if isinstance(answer, StoreFailure)]
+    left = _left(bench, study, target, own)
+    if left is None:
+        return None  # nothing is known: the next withdrawal goes on from here
+    if failures or left:
+        subjects = tuple(sorted({*failures, *left}))
         _keep(journal, study, wave, "still-at-target", subjects, "the target did not let go of its copies")
         return None
+    return _done(journal, study, wave, token, own)
+
+
+def _left(bench: Workbench, study: StudyRef, target: str, own: Manifest) -> tuple[str, ...] | None:
+    """Which of our copies the target still lists, whether or not it serves them; None if the look was broken off."""
+    try:
+        seen = read_back(bench, study, target, own)
+    finally:
+        bench.clear(study.label)
+    if seen.cancelled:
+        return None
+    return (
+        *(entry.sop_instance_uid for entry in seen.manifest.entries),
+        *(uid for uid, _, _ in seen.unreadable),
+    )
+
+
+def _done(journal: Journal, study: StudyRef, wave: str, token: str, own: Manifest) -> int:
     event = StudyWithdrawn(study=study.label, wave=wave, token=token, instances=len(own.entries))
-    journal.record([(f"withdraw/{wave}/{study.label}/{size}/done", event)])
+    journal.record([(f"withdraw/{wave}/{study.label}/{journal.ledger.size()}/done", event)])
     return len(own.entries)
 
 
-def _own(journal: Journal, study: StudyRef, expected: Manifest) -> Manifest:
+def _copies(journal: Journal, study: StudyRef, work: StudyWork) -> Manifest:
+    """All that any attempt at this study meant to store: the source may have lost some of it between two of them."""
+    entries: dict[str, ManifestEntry] = {}
+    for number in range(1, work.attempt + 1):
+        attempt = Attempt(study=study, wave=work.wave, number=number)
+        found = journal.ledger.find(attempt.key("store-intended"))
+        if found is not None and isinstance(found.event, StoreIntended):
+            expected = journal.manifest(found.event.expected_ref)
+            entries |= {entry.sop_instance_uid: entry for entry in expected.entries}
+    expected = journal.manifest(work.expected_ref)
+    entries |= {entry.sop_instance_uid: entry for entry in expected.entries}
+    return Manifest(study_uid=expected.study_uid, entries=tuple(entries.values()))
+
+
+def _own(journal: Journal, study: StudyRef, copies: Manifest) -> Manifest:
+    """Without those that were at the target before this program came."""
     survey = journal.ledger.find(f"survey/{study.label}")
     if survey is None or not isinstance(survey.event, TargetSurveyed):
-        return expected
+        return copies
     present = set(json.loads(journal.vault.get(survey.event.present_ref)))
-    entries = [entry for entry in expected.entries if entry.sop_instance_uid not in present]
-    return Manifest(study_uid=expected.study_uid, entries=tuple(entries))
+    entries = [entry for entry in copies.entries if entry.sop_instance_uid not in present]
+    return Manifest(study_uid=copies.study_uid, entries=tuple(entries))
 
 
 def _keep(journal: Journal, study: StudyRef, wave: str, kind: str, subjects: tuple[str, ...], why: str) -> None:
