@@ -3,7 +3,8 @@
 Give a `Checker` what happened after each step in which either the source changed or the program acted, not both. It
 remembers, and tells each broken invariant as a value:
 
-- I1: what is called transferred is at the target, byte for byte, and stays there; nothing is overwritten or invented.
+- I1: what is called transferred is at the target, byte for byte, and stays there; what is called withdrawn is not;
+  nothing is overwritten or invented.
 - I2: an event that was acknowledged is never lost, moved or rewritten.
 - I4: whatever is lacking, or was stored with a warning, has a finding.
 - I5: counts close, of studies and of instances.
@@ -231,6 +232,10 @@ class Checker:
                 self._expected.pop(event.study, None)
             case StudyWithdrawn() as event:
                 self._intended[event.study] = []
+                left = self._of(contents(set(target.values()) - self.foreign), event.study)
+                if left:
+                    what = f"{event.study} is called withdrawn, and {len(left)} instances are at the target"
+                    yield Violation(invariant="I1", what=what, sequence=at)
             case StudyFetched() as event:
                 yield from self._fetched(event, source, at)
             case StudyStored() as event:
@@ -276,18 +281,24 @@ class Checker:
 
     def _transferred(self, event: StudyTransferred, source: Files, target: Files, at: int) -> Iterator[Violation]:
         for listing in self._listings:
-            now = self._of(contents(source.values()) if listing is None else served(listing, source), event.study)
-            expected = {uid: self._true_content(uid, several) for uid, several in now.items()}
-            whole = {uid: data for uid, data in expected.items() if data is not None}
-            if listing is None or (
-                len(whole) == len(expected) == event.instances
-                and set(whole) == set(self._of(contents(listing.values()), event.study))
-                and _holds(target, whole)
-            ):
-                self._expected[event.study] = whole if listing is not None else {}
+            whole = self._unlisted(event.study, source, target) if listing is None else {}
+            if listing is not None:
+                now = self._of(served(listing, source), event.study)
+                expected = {uid: self._true_content(uid, several) for uid, several in now.items()}
+                whole = {uid: data for uid, data in expected.items() if data is not None}
+                listed = set(self._of(contents(listing.values()), event.study))
+                if not (len(expected) == event.instances and set(whole) == listed and _holds(target, whole)):
+                    continue
+            if len(whole) >= event.instances:
+                self._expected[event.study] = whole
                 return
         what = f"{event.study} is called transferred, and its {event.instances} instances are not all at the target"
         yield Violation(invariant="I1", what=what, sequence=at)
+
+    def _unlisted(self, study: str, source: Files, target: Files) -> dict[str, bytes]:
+        """What of a study the target has as the source has it: all that can be asked where the listing is not known."""
+        now = self._of(contents(source.values()), study)
+        return {uid: data for uid, several in now.items() for data in several if _holds(target, {uid: data})}
 
     def _true_content(self, uid: str, several: set[bytes]) -> bytes | None:
         """The only content, or the chosen one; None while it is undecided."""
