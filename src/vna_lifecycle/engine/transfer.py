@@ -32,13 +32,21 @@ from vna_lifecycle.engine.steps import (
     after_verify,
 )
 from vna_lifecycle.engine.tasks import Workbench
-from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, DiskFull, StorageError, VnaLifecycleError
+from vna_lifecycle.errors import (
+    ArchiveError,
+    ArchiveUnreachable,
+    DiskFull,
+    StateError,
+    StorageError,
+    VnaLifecycleError,
+)
 from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
 
 POLL_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 0.2
+WORKERS_LOST_IN_A_ROW = 10
 LONGEST_WAIT = dt.timedelta(minutes=15)
 
 
@@ -110,6 +118,7 @@ class Transfer:
     _paused: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
     _last_trouble: str = field(default="", init=False)
+    _lost: int = field(default=0, init=False)
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
 
@@ -232,6 +241,7 @@ class Transfer:
             flight = self._flights.pop(future)
             error = future.exception()
             if error is None:
+                self._lost = 0
                 told, step = self._take(flight, self._after(flight, future.result()))
             else:
                 told, step = self._trouble(flight, error)
@@ -301,7 +311,12 @@ class Transfer:
         if isinstance(error, BrokenExecutor):
             self._last_trouble = "a worker was lost"
             self._pool = None
-            return self._retry(flight, "worker-lost", None)
+            self._lost += 1
+            if self._lost > WORKERS_LOST_IN_A_ROW:
+                hint = "A script must call from under: if __name__ == '__main__'. Or set engine = \"threads\""
+                self._stop = StateError("worker processes die before they finish anything", hint=hint)
+                return [], self._done(flight)
+            return self._retry(flight, "worker-lost", 0.0)
         if not isinstance(error, Exception):
             raise error
         told = failed(flight.attempt, flight.phase, type(error).__name__, transient=False, retry_at="")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
 import pytest
 
-from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable
+from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, StateError
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
 from vna_lifecycle.testing.objects import ObjectSpec
 
@@ -170,3 +171,25 @@ def test_trouble_of_the_archive_does_not_use_up_the_studies_attempts(world: Any)
     w.target.plan.faults.extend(Fail(on="store", nth=n, retry_after=0.01) for n in range(1, 5))
     assert run(w).outcome == "complete"
     assert w.same_bytes()
+
+
+class DeadWorkers(Executor):
+    """Worker processes that die as soon as they are given something."""
+
+    def submit(self, *_: object, **__: object) -> Any:
+        future: Future[Any] = Future()
+        future.set_exception(BrokenExecutor("dead"))
+        return future
+
+
+def test_workers_that_never_finish_anything_stop_the_wave_with_advice(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(THREE_STUDIES)
+    with monkeypatch.context() as patch:
+        patch.setattr("vna_lifecycle.program.running.make_executor", lambda *_: DeadWorkers())
+        with pytest.raises(StateError, match="worker processes die") as caught:
+            run(w)
+    assert "__main__" in caught.value.hint
+    with w.open() as program:
+        assert program.transfer("all").outcome == "complete"
