@@ -7,11 +7,13 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,9 @@ target = "new"
 engine = "{engine}"
 workers = 2
 reserve_bytes = 0
-max_bytes_per_second = 300_000
+max_bytes_per_second = {rate}
 """
+SLOW = 30_000  # bytes per second: the transfer goes on for seconds after its first study
 
 POINTS = [
     ("vna_lifecycle.ledger.store:Ledger.append", 3),
@@ -64,9 +67,9 @@ POINTS = [
 """Functions of the product, or of the system, with the number of the call at which the process dies."""
 
 
-def make_program(folder: Path, source: Path, engine: str = "threads") -> Path:
+def make_program(folder: Path, source: Path, engine: str = "threads", rate: int = 300_000) -> Path:
     (folder / "target").mkdir(parents=True)
-    (folder / "program.toml").write_text(CONFIG.format(source=source, engine=engine))
+    (folder / "program.toml").write_text(CONFIG.format(source=source, engine=engine, rate=rate))
     Program.init(folder)
     with Program.open(folder) as program:
         program.take_inventory()
@@ -285,13 +288,31 @@ def test_a_second_coordinator_is_refused_and_the_first_goes_on_unharmed(
     assert program.finish() == undisturbed[0]
 
 
+def put_to_sleep(program: Killed, process: subprocess.Popen[str]) -> None:
+    """Stop a process between its transactions: in the middle of one it would keep the databases locked."""
+
+    def asleep() -> bool:
+        os.kill(process.pid, signal.SIGSTOP)
+        try:
+            for database in program.folder.rglob("*.db"):
+                with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.kill(process.pid, signal.SIGCONT)
+            return False
+        return True
+
+    wait_for(asleep, "a moment without a transaction")
+
+
 def test_a_coordinator_that_slept_while_another_took_over_appends_nothing_any_more(
-    killed: Callable[..., Killed], undisturbed: tuple[Ended, float]
+    tmp_path: Path, source: Path, killed: Callable[..., Killed], undisturbed: tuple[Ended, float]
 ) -> None:
-    program = killed()
+    program = killed(template=make_program(tmp_path / "template", source, rate=SLOW))
     sleeper = program.start()
     wait_for(lambda: transferring(program), "the first transfer")
-    os.kill(sleeper.pid, signal.SIGSTOP)
+    put_to_sleep(program, sleeper)
     (program.folder / "lease").unlink()  # what an operator must not do: only the epoch is left to tell them apart
     code, out = program.run()
     os.kill(sleeper.pid, signal.SIGCONT)
@@ -317,7 +338,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_worker_processes_do_the_same_and_one_that_is_killed_is_replaced(
     tmp_path: Path, source: Path, killed: Callable[..., Killed], undisturbed: tuple[Ended, float], victims: int
 ) -> None:
-    program = killed(template=make_program(tmp_path / "template", source, engine="processes"))
+    program = killed(template=make_program(tmp_path / "template", source, engine="processes", rate=SLOW))
     process = program.start()
     wait_for(lambda: transferring(program), "the first transfer")
     workers = workers_of(process)
