@@ -211,6 +211,7 @@ class Simulation:
         self.step(Program.plan)  # a catalog that was lost knows the studies again
         for wave in sorted({wave for wave, state in self.checker.standing.counts() if state == "withdrawing"}):
             self.step(partial(Program.withdraw, wave=wave, by="mallory", reason="settled"))
+            found += self.examine()
         if sample is not None:
             self.step(partial(Program.catch_up, sample=sample))
             self.step(Program.plan)
