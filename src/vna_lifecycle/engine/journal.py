@@ -84,6 +84,8 @@ class Journal:
         size = self.ledger.size()
         if size == self._folded:
             return False
+        if size < self.catalog.projected_size():
+            self.catalog.reset_projection()  # the ledger is an older copy: the state is what it says, not what was
         for first in range(self.catalog.projected_size(), size, PROJECTED_AT_ONCE):
             batch = list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size)))
             self.catalog.project(batch, self.members)
