@@ -167,6 +167,13 @@ def forget_the_survey(patch: Patch) -> None:
     patch.setattr(withdraw, "_own", lambda journal, study, expected: expected)
 
 
+def believe_that_copies_are_gone(patch: Patch) -> None:
+    def blind(bench: Any, study: Any, archive: str, expected: Any) -> ReadBack:
+        return ReadBack(manifest=evolve(expected, entries=()))
+
+    patch.setattr(withdraw, "read_back", blind)
+
+
 def _without_intent(real: Any, *args: Any) -> Any:
     step = real(*args)
     kept = tuple(pair for pair in step.events if not isinstance(pair[1], StoreIntended))
@@ -303,6 +310,15 @@ DEFECTS: Final = (
         seed=store_again_and_again,
         history=History(
             verbs=(inventory, plan, transfer, transfer), at_target=(Crash(on="store", nth=2, when="after"),)
+        ),
+        breaks="I1",
+    ),
+    Defect(
+        name="a withdrawal is believed without a look at the target",
+        where="engine/withdraw.py",
+        seed=believe_that_copies_are_gone,
+        history=History(
+            verbs=(inventory, plan, transfer, take_back), at_target=(Lose(on="withdraw", nth=1),), befalls=3
         ),
         breaks="I1",
     ),
