@@ -116,7 +116,12 @@ def take_status(program: str, ledger: Ledger, catalog: Catalog, sources: Sequenc
     return Status(
         program=program,
         waves=tuple(lines),
-        cutover=cutover_decision(decided, unplanned=unplanned, refused=sum(line.refused for line in found)),
+        cutover=cutover_decision(
+            decided,
+            unseen=[source for source in sources if source not in {line.archive for line in found}],
+            unplanned=unplanned,
+            refused=sum(line.refused for line in found),
+        ),
         sources=tuple(found),
         excluded=tuple(catalog.excluded()),
         unplanned=unplanned,

@@ -163,7 +163,10 @@ def fetch_study(
             continue
         found.sort(key=lambda item: (order[item.archive], item.fetched.record.locator))
         settled = _settle(uid, found, decisions.get(uid))
-        (objects if isinstance(settled, SpooledObject) else held).append(settled)  # type: ignore[arg-type]  # one of both
+        if isinstance(settled, SpooledObject):
+            objects.append(settled)
+        else:
+            held.append(settled)
     missed = [failure for failure in failures if failure.transient or failure.record.sop_instance_uid not in contents]
     before = tuple(record.sop_instance_uid for record in bench.archive(target).reads.list_instances(study))
     return FetchedStudy(

@@ -66,9 +66,15 @@ def wave_readiness(wave: WaveFacts) -> Readiness:
     return Readiness(ready=not blockers, blockers=tuple(blockers))
 
 
-def cutover_decision(waves: Sequence[tuple[WaveFacts, Readiness]], *, unplanned: int, refused: int) -> CutoverDecision:
-    """Reading may be switched when every wave is ready and nothing of the source is left without a place."""
+def cutover_decision(
+    waves: Sequence[tuple[WaveFacts, Readiness]], *, unseen: Sequence[str], unplanned: int, refused: int
+) -> CutoverDecision:
+    """Reading may be switched when every wave is ready and nothing of the sources is left without a place.
+
+    ``unseen`` names the sources without a complete inventory: nobody knows what they hold.
+    """
     reasons = [f"wave {facts.name}: {'; '.join(state.blockers)}" for facts, state in waves if not state.ready]
+    reasons += [f"no complete inventory of {source}" for source in unseen]
     if not waves:
         reasons.append("nothing is planned")
     if unplanned:

@@ -363,7 +363,7 @@ class Program:
             raise CatalogCorrupt(
                 f"{error} (it was set aside as {aside.name})",
                 path=aside,
-                hint="Take the inventory again: vna-lifecycle inventory. Waves and states come back from the ledger",
+                hint="Waves and states come back from the ledger. Then: vna-lifecycle inventory, plan, transfer",
             ) from error
         return catalog
 

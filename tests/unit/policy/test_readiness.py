@@ -60,8 +60,14 @@ def test_nothing_but_acceptance_of_a_fully_imported_wave_makes_it_ready(
 def test_cutover_needs_every_wave_ready_and_no_study_without_a_place() -> None:
     ready = (facts(), wave_readiness(facts()))
     unready = (facts(name="rest", accepted=None), wave_readiness(facts(accepted=None)))
-    assert cutover_decision([ready], unplanned=0, refused=0).allowed
-    for waves, unplanned, refused in (([ready, unready], 0, 0), ([ready], 1, 0), ([ready], 0, 1), ([], 0, 0)):
-        decision = cutover_decision(waves, unplanned=unplanned, refused=refused)
+    assert cutover_decision([ready], unseen=[], unplanned=0, refused=0).allowed
+    for waves, unseen, unplanned, refused in (
+        ([ready, unready], [], 0, 0),
+        ([ready], ["old"], 0, 0),
+        ([ready], [], 1, 0),
+        ([ready], [], 0, 1),
+        ([], [], 0, 0),
+    ):
+        decision = cutover_decision(waves, unseen=unseen, unplanned=unplanned, refused=refused)
         assert not decision.allowed
         assert decision.reasons
