@@ -6,6 +6,10 @@ command -v dcmconv >/dev/null || missing+=(dcmtk)
 command -v rclone >/dev/null || missing+=(rclone)
 command -v openssl >/dev/null || missing+=(openssl)
 command -v strace >/dev/null || missing+=(strace)
+command -v Orthanc >/dev/null || missing+=(orthanc)
+[ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing+=(orthanc-dicomweb)
+command -v chromium >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 [ ${#missing[@]} = 0 ] && exit 0
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 $sudo apt-get update -q
