@@ -49,6 +49,8 @@ THIRD_PARTY = {
     "botocore": ("adapters", "testing"),
     "sqlalchemy": ("database", "ledger", "catalog"),
     "alembic": ("database",),
+    "urllib3": ("adapters", "testing"),
+    "jinja2": ("reporting",),
     "pluggy": ("plugin",),
     "cyclopts": ("cli",),
     "rich": ("cli",),

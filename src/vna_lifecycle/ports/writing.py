@@ -1,0 +1,149 @@
+"""Writing an archive: receipts are claims, and only the read-back is proof."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from attrs import frozen
+
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
+from vna_lifecycle.model.inventory import Manifest
+from vna_lifecycle.ports.reading import Fetched
+
+
+class Outcome(enum.Enum):
+    """What a target says it did with an instance. ALREADY_PRESENT: same UID and same bytes were there before."""
+
+    STORED = "stored"
+    ALREADY_PRESENT = "already-present"
+
+
+@frozen(kw_only=True)
+class Receipt:
+    """A target's acknowledgement: a claim, not proof. ``warnings`` are codes, such as ``B000`` (PS3.4 B.2.3)."""
+
+    sop_instance_uid: SOPInstanceUID
+    outcome: Outcome
+    warnings: tuple[str, ...] = ()
+
+
+class ConflictClass(enum.Enum):
+    """How two contents under one SOP Instance UID differ.
+
+    Only in how they are encoded, in the patient module, or in substance.
+    """
+
+    ENCODING = "encoding"
+    DEMOGRAPHICS = "demographics"
+    CONTENT = "content"
+
+
+@frozen(kw_only=True)
+class StoreFailure:
+    """An instance that the target did not take.
+
+    ``code`` is a stable word; ``conflict`` is set when other bytes lie under its UID.
+    """
+
+    sop_instance_uid: SOPInstanceUID
+    code: str
+    message: str
+    transient: bool = False
+    conflict: ConflictClass | None = None
+
+
+class TargetStore(Protocol):
+    """Writing an archive that answers at once."""
+
+    def store(self, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Receipt | StoreFailure]:
+        """Store each instance, byte for byte, and say so when it is durable. Never overwrites.
+
+        Same UID, same bytes: ALREADY_PRESENT. Same UID, other bytes: a `StoreFailure` with code ``conflict``.
+        """
+        ...
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Instances that are imported by one job. ``key`` is the same at every retry."""
+
+    key: str
+    wave: str
+
+
+@frozen(kw_only=True)
+class Staged:
+    """An instance that lies where the import job will find it."""
+
+    sop_instance_uid: SOPInstanceUID
+    location: str
+
+
+@frozen(kw_only=True)
+class JobToken:
+    """An import job of the target, for later polls. ``job`` is the target's own name for it."""
+
+    batch: str
+    job: str
+
+
+@frozen(kw_only=True)
+class Pending:
+    """There is no answer yet: the job is not done, or the commitment not given. ``poll_after`` is in seconds."""
+
+    poll_after: float
+
+
+@frozen(kw_only=True)
+class Done:
+    """The answer is there: what became of every instance that was asked for."""
+
+    results: tuple[Receipt | StoreFailure, ...]
+
+
+class ImportsInBatches(Protocol):
+    """Writing an archive that imports by asynchronous jobs (AWS HealthImaging)."""
+
+    def stage(self, batch: Batch, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Staged | StoreFailure]:
+        """Put each instance where the job will find it. Staging the same bytes again is harmless."""
+        ...
+
+    def submit(self, batch: Batch) -> JobToken:
+        """Start the job; the same ``batch.key`` gives the same job, however often it is submitted."""
+        ...
+
+    def poll(self, token: JobToken) -> Pending | Done:
+        """How the job stands. Every staged instance is in the results of `Done` exactly once."""
+        ...
+
+
+class CommitsStorage(Protocol):
+    """Asked now, answered later: the archive takes responsibility for objects (Storage Commitment Push, PS3.4 Annex J).
+
+    ``transaction`` is the Transaction UID (0008,1195). The engine mints it and puts it on record before it asks, so
+    that whoever takes the work up after a crash can still match the answer.
+    """
+
+    def request(self, study: StudyRef, manifest: Manifest, transaction: str) -> None:
+        """Ask for every instance of the manifest. Asking again with the same transaction is harmless.
+
+        That the request was taken says nothing about the objects.
+        """
+        ...
+
+    def answer(self, transaction: str) -> Pending | Done:
+        """What the archive said so far. Every instance that was asked for is in the results of `Done` exactly once."""
+        ...
+
+
+class Withdraws(Protocol):
+    """Taking back this program's own copies before a wave was ever ready."""
+
+    def withdraw(self, study: StudyRef, manifest: Manifest) -> Iterator[Receipt | StoreFailure]:
+        """Remove each instance of the manifest whose bytes are still the manifest's; others are a conflict and stay.
+
+        A receipt's outcome is STORED for "removed now", ALREADY_PRESENT for "was not there any more".
+        """
+        ...
