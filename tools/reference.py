@@ -19,7 +19,7 @@ import attrs
 
 import vna_lifecycle
 from vna_lifecycle import errors, ports
-from vna_lifecycle.config import ExecutionConfig, MigrationConfig, Person, describe
+from vna_lifecycle.config import AcceptanceConfig, ExecutionConfig, MigrationConfig, Person, SourceConfig, describe
 from vna_lifecycle.model.event import EVENTS
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 from vna_lifecycle.model.wave import DateRange, Exclusion, WavePolicy
@@ -245,6 +245,8 @@ GENERATED: Final = MappingProxyType(
             "dates": lambda: settings(DateRange),
             "exclusions": lambda: settings(Exclusion),
             "execution": lambda: settings(ExecutionConfig),
+            "sources": lambda: settings(SourceConfig, without="name"),
+            "acceptance": lambda: settings(AcceptanceConfig),
             "people": lambda: settings(Person, without="name"),
         },
         "events.md": {"states": states, "events": events},

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from vna_lifecycle.config.scalars import Problem, did_you_mean
-from vna_lifecycle.config.values import Engine, ExecutionConfig
+from vna_lifecycle.config.values import AcceptanceConfig, Engine, ExecutionConfig
 from vna_lifecycle.model.wave import Exclusion, StudyFilter, WavePolicy
 
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS, PS3.5 6.2
@@ -51,6 +51,21 @@ def execution_problems(execution: ExecutionConfig, *, dask_installed: bool) -> l
         problems.append(("execution.engine", "'dask' needs the extra: pip install 'vna-lifecycle[dask]'"))
     if execution.windows and execution.time_zone is None:
         problems.append(("execution.time_zone", "windows need a time zone, such as 'Europe/Berlin'"))
+    return problems
+
+
+def acceptance_problems(acceptance: AcceptanceConfig, checks: Collection[str], roles: Collection[str]) -> list[Problem]:
+    """Problems of the acceptance section: checks that nobody brings, and roles that nobody has."""
+    problems = [
+        (f"acceptance.required[{index}]", f"there is no such check{did_you_mean(name, checks)}")
+        for index, name in enumerate(acceptance.required)
+        if name not in checks
+    ]
+    problems += [
+        (f"acceptance.sign_offs[{index}]", f"nobody in [people] has the role {role!r}{did_you_mean(role, roles)}")
+        for index, role in enumerate(acceptance.sign_offs)
+        if role not in roles
+    ]
     return problems
 
 

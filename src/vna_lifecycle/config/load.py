@@ -11,17 +11,36 @@ from typing import Final, TypeVar
 
 import cattrs
 
-from vna_lifecycle.config.checks import exclusion_problems, execution_problems, wave_problems
+from vna_lifecycle.config.checks import acceptance_problems, exclusion_problems, execution_problems, wave_problems
 from vna_lifecycle.config.scalars import Problem, Unusable, did_you_mean
 from vna_lifecycle.config.structure import exact_converter, joined, structured
-from vna_lifecycle.config.values import ArchiveConfig, Config, ExecutionConfig, MigrationConfig, Person
+from vna_lifecycle.config.values import (
+    AcceptanceConfig,
+    ArchiveConfig,
+    Config,
+    ExecutionConfig,
+    MigrationConfig,
+    Person,
+    SourceConfig,
+)
 from vna_lifecycle.errors import ConfigurationError
 from vna_lifecycle.model.wave import Exclusion, WavePolicy
-from vna_lifecycle.plugin import Registry
+from vna_lifecycle.plugin import CheckPlugin, Registry, WaveCheckPlugin
 
 _T = TypeVar("_T")
 
-_SECTIONS: Final = ("program", "archives", "migration", "waves", "exclusions", "execution", "people")
+_SECTIONS: Final = (
+    "program",
+    "archives",
+    "migration",
+    "sources",
+    "waves",
+    "exclusions",
+    "acceptance",
+    "checks",
+    "execution",
+    "people",
+)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _TOML_PLACE: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
@@ -69,7 +88,21 @@ def load_config(path: Path, registry: Registry) -> Config:
             problems.append((where, what))
     execution = reader.read("execution", document.get("execution"), ExecutionConfig) or ExecutionConfig()
     problems += execution_problems(execution, dask_installed=importlib.util.find_spec("distributed") is not None)
-    people = tuple(_people(reader, reader.table(document, "people")))
+    people = tuple(_named(reader, reader.table(document, "people"), "people", Person))
+    sources = tuple(_named(reader, reader.table(document, "sources"), "sources", SourceConfig))
+    acceptance = reader.read("acceptance", document.get("acceptance"), AcceptanceConfig) or AcceptanceConfig()
+    checks = _checks(reader, registry, reader.table(document, "checks"))
+    problems += acceptance_problems(acceptance, checks, [person.role for person in people])
+    if migration is not None:
+        problems += [
+            (
+                joined("sources", source.name),
+                f"is no source of this migration{did_you_mean(source.name, known_sources)}",
+            )
+            for known_sources in [migration.sources]
+            for source in sources
+            if source.name not in known_sources
+        ]
 
     if problems or migration is None or not isinstance(name, str):
         raise _unusable(path, problems)
@@ -82,6 +115,9 @@ def load_config(path: Path, registry: Registry) -> Config:
         exclusions=tuple(exclusion for _, exclusion in exclusions),
         execution=execution,
         people=people,
+        acceptance=acceptance,
+        checks=checks,
+        sources=sources,
     )
 
 
@@ -190,11 +226,22 @@ def _archive(reader: _Reader, registry: Registry, name: str, value: object) -> A
     return None if settings is None else ArchiveConfig(name=name, plugin=word, settings=settings)
 
 
-def _people(reader: _Reader, table: Mapping[str, object]) -> Iterator[Person]:
+def _named(reader: _Reader, table: Mapping[str, object], where: str, cls: type[_T]) -> Iterator[_T]:
+    """Each table of a table, its own name being one of its keys."""
     for name, value in table.items():
         named = {**value, "name": name} if isinstance(value, dict) and "name" not in value else value
-        if (person := reader.read(joined("people", name), named, Person)) is not None:
-            yield person
+        if (found := reader.read(joined(where, name), named, cls)) is not None:
+            yield found
+
+
+def _checks(reader: _Reader, registry: Registry, table: Mapping[str, object]) -> dict[str, object]:
+    """The settings of every registered check: those of the file, or none but defaults."""
+    kinds: dict[str, CheckPlugin | WaveCheckPlugin] = {**registry.checks, **registry.wave_checks}
+    for name in table:
+        if name not in kinds:
+            reader.problems.append((joined("checks", name), f"there is no such check{did_you_mean(name, kinds)}"))
+    settings = {name: reader.read(joined("checks", name), table.get(name, {}), kinds[name].settings) for name in kinds}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _migration_problems(migration: MigrationConfig, archives: Mapping[str, object]) -> Iterator[Problem]:

@@ -44,6 +44,17 @@ target = "new"
 # reason = "phantoms and test images"
 # descriptions = ["*phantom*", "test*"]
 
+# What is known of a source beyond its objects.
+# [sources.old]
+# truth = "old-database.csv"   # an extract of its own database; without one: headers only, to be waived at cutover
+# beyond_dicom = [{ what = "annotations in the database", disposition = "exported as PDF, kept with the records" }]
+
+# What makes a wave ready.
+# [acceptance]
+# confidence = 0.95
+# max_defect_rate = 0.005
+# sign_offs = ["records officer"]   # roles that must sign
+
 # [execution]
 # engine = "threads"           # threads | processes
 # workers = 4

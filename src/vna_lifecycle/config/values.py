@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
-from attrs.validators import ge, min_len, optional
+from attrs.validators import ge, gt, lt, min_len, optional
 
 from vna_lifecycle.execution.windows import Window
 from vna_lifecycle.model.inventory import Rung
@@ -68,18 +72,81 @@ class MigrationConfig:
     verify: Rung = field(default=Rung.HASHED, metadata=_help("how strongly the read-back must agree"))
 
 
+class Stratum(enum.Enum):
+    """What a sample is drawn from in shares of its own, so that a rare kind of study is not left to chance."""
+
+    NONE = "none"
+    MODALITY = "modality"
+    YEAR = "year"
+
+
+@frozen(kw_only=True)
+class AcceptanceConfig:
+    """What makes a wave ready. Without ``required`` every registered check is."""
+
+    confidence: float = field(
+        default=0.95,
+        validator=[gt(0.0), lt(1.0)],
+        metadata=_help("how sure a pass must be that no more than max_defect_rate of the studies are defective"),
+    )
+    max_defect_rate: float = field(
+        default=0.005, validator=[gt(0.0), lt(1.0)], metadata=_help("share of defective studies that may stay unseen")
+    )
+    attempts: int = field(
+        default=3, validator=ge(1), metadata=_help("samples that may be drawn of a wave; they share the allowed error")
+    )
+    strata: Stratum = field(default=Stratum.MODALITY, metadata=_help("kinds of study that each give a share"))
+    required: tuple[str, ...] = field(
+        default=(), metadata=_help("checks that must give a result; default: every registered check")
+    )
+    sign_offs: tuple[str, ...] = field(default=(), metadata=_help("roles that must sign a wave before it is ready"))
+    equal_passes: int = field(
+        default=2, validator=ge(0), metadata=_help("passes over each source that must find nothing new before cutover")
+    )
+    check_seconds: float = field(
+        default=60.0,
+        validator=gt(0.0),
+        metadata=_help("time for a check to examine one study, or to go on with a wave"),
+    )
+
+
+@frozen(kw_only=True)
+class BeyondDicom:
+    """Something that a source holds and DICOM cannot return, and what becomes of it (``""``: not decided yet)."""
+
+    what: str = field(validator=min_len(1), metadata=_help("such as 'annotations in the database'"))
+    disposition: str = field(default="", metadata=_help("what becomes of it; empty: to be decided before cutover"))
+
+
+@frozen(kw_only=True)
+class SourceConfig:
+    """What is known of a source beyond its objects. ``name`` is the archive's."""
+
+    name: str
+    truth: Path | None = field(
+        default=None, metadata=_help("CSV extract of the source's own database; none: headers only")
+    )
+    beyond_dicom: tuple[BeyondDicom, ...] = field(
+        default=(), metadata=_help("what DICOM cannot return, each as { what, disposition }")
+    )
+
+
 @frozen(kw_only=True)
 class Person:
-    """Somebody who decides. ``key`` tells where the public key is that checks this person's signatures."""
+    """Somebody who decides. ``key`` tells where the public key is that checks this person's signatures.
+
+    From the day ``revoked`` on, nothing that was signed with the key counts.
+    """
 
     name: str
     role: str = field(metadata=_help("what this person is, such as 'records officer'"))
     key: SecretReference | None = field(default=None, metadata=_help("where the public key is"))
+    revoked: dt.date | None = field(default=None, metadata=_help("day from which nothing signed with the key counts"))
 
 
 @frozen(kw_only=True)
 class Config:
-    """A program.toml that can be used."""
+    """A program.toml that can be used. ``checks`` holds the settings of every registered check, by its name."""
 
     name: str
     archives: tuple[ArchiveConfig, ...]
@@ -88,6 +155,13 @@ class Config:
     exclusions: tuple[Exclusion, ...] = ()
     execution: ExecutionConfig = field(factory=ExecutionConfig)
     people: tuple[Person, ...] = ()
+    acceptance: AcceptanceConfig = field(factory=AcceptanceConfig)
+    checks: Mapping[str, object] = MappingProxyType({})
+    sources: tuple[SourceConfig, ...] = ()
+
+    def source(self, name: str) -> SourceConfig:
+        """What is known of a source of that name; nothing where the file does not say."""
+        return next((source for source in self.sources if source.name == name), SourceConfig(name=name))
 
     def archive(self, name: str) -> ArchiveConfig:
         """The archive of that name.

@@ -6,7 +6,7 @@ they implement is in ``vna_lifecycle.ports``.
 
 from vna_lifecycle.plugin.discovery import Plugins, load_plugins
 from vna_lifecycle.plugin.hooks import ENTRY_POINT_GROUP, impl
-from vna_lifecycle.plugin.registry import ArchivePlugin, CheckPlugin, Provider, Registry
+from vna_lifecycle.plugin.registry import ArchivePlugin, CheckPlugin, Provider, Registry, WaveCheckPlugin
 from vna_lifecycle.plugin.secret import SecretReference
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Provider",
     "Registry",
     "SecretReference",
+    "WaveCheckPlugin",
     "impl",
     "load_plugins",
 ]

@@ -11,10 +11,10 @@ import attrs
 from attrs import field, frozen
 
 from vna_lifecycle.errors import PluginError
-from vna_lifecycle.ports import AcceptanceCheck, Archive, Site
+from vna_lifecycle.ports import AcceptanceCheck, Archive, Site, WaveCheck
 
 S = TypeVar("S")
-_Entry = TypeVar("_Entry", "ArchivePlugin", "CheckPlugin")
+_Entry = TypeVar("_Entry", "ArchivePlugin", "CheckPlugin", "WaveCheckPlugin")
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _SCHEME: Final = re.compile(
@@ -50,12 +50,27 @@ class ArchivePlugin:
 
 @frozen(kw_only=True)
 class CheckPlugin:
-    """A kind of acceptance check. ``factory`` takes an instance of ``settings``."""
+    """An acceptance check of single studies. ``factory`` takes an instance of ``settings``.
+
+    One that is ``sampled`` is shown only the studies of the sample, each as readers are served it.
+    """
 
     name: str
     provider: Provider
     settings: type[object]
     factory: Callable[[Any], AcceptanceCheck]
+    sampled: bool = False
+
+
+@frozen(kw_only=True)
+class WaveCheckPlugin:
+    """An acceptance check of whole waves. One that runs ``before_transfer`` too holds studies back by its blockers."""
+
+    name: str
+    provider: Provider
+    settings: type[object]
+    factory: Callable[[Any], WaveCheck]
+    before_transfer: bool = False
 
 
 @frozen(kw_only=True)
@@ -68,6 +83,7 @@ class Registry:
     provider: Provider = field(default=Provider(name="vna_lifecycle"))
     _archives: dict[str, ArchivePlugin] = field(factory=dict)
     _checks: dict[str, CheckPlugin] = field(factory=dict)
+    _wave_checks: dict[str, WaveCheckPlugin] = field(factory=dict)
     _schemes: dict[str, ArchivePlugin] = field(factory=dict)
 
     @property
@@ -77,8 +93,13 @@ class Registry:
 
     @property
     def checks(self) -> Mapping[str, CheckPlugin]:
-        """The acceptance checks by name."""
+        """The acceptance checks of single studies by name."""
         return MappingProxyType(self._checks)
+
+    @property
+    def wave_checks(self) -> Mapping[str, WaveCheckPlugin]:
+        """The acceptance checks of whole waves by name."""
+        return MappingProxyType(self._wave_checks)
 
     @property
     def schemes(self) -> Mapping[str, ArchivePlugin]:
@@ -122,15 +143,40 @@ class Registry:
                 raise PluginError(f"archive {name!r} of {self.provider}: {scheme!r} is no URL scheme (RFC 3986, 3.1)")
             self._add("URL scheme", self._schemes, scheme, plugin)
 
-    def check(self, name: str, settings: type[S], factory: Callable[[S], AcceptanceCheck]) -> None:
-        """Register an acceptance check, which ``factory`` makes from an instance of ``settings``.
+    def check(
+        self, name: str, settings: type[S], factory: Callable[[S], AcceptanceCheck], *, sampled: bool = False
+    ) -> None:
+        """Register an acceptance check of single studies, which ``factory`` makes from an instance of ``settings``.
+
+        It is shown every study, or, if ``sampled``, only those of the sample, each as readers are served it.
 
         Raises:
             PluginError: the name is taken or ill-formed, or the settings are no attrs class.
         """
         self._check_settings(name, settings, reserved=())
-        plugin = CheckPlugin(name=name, provider=self.provider, settings=settings, factory=factory)
-        self._add("check", self._checks, name, plugin)
+        plugin = CheckPlugin(name=name, provider=self.provider, settings=settings, factory=factory, sampled=sampled)
+        self._add_check(name, self._checks, self._wave_checks, plugin)
+
+    def wave_check(
+        self, name: str, settings: type[S], factory: Callable[[S], WaveCheck], *, before_transfer: bool = False
+    ) -> None:
+        """Register an acceptance check of whole waves; with ``before_transfer`` its blockers hold studies back.
+
+        Raises:
+            PluginError: the name is taken or ill-formed, or the settings are no attrs class.
+        """
+        self._check_settings(name, settings, reserved=())
+        plugin = WaveCheckPlugin(
+            name=name, provider=self.provider, settings=settings, factory=factory, before_transfer=before_transfer
+        )
+        self._add_check(name, self._wave_checks, self._checks, plugin)
+
+    def _add_check(
+        self, name: str, mine: dict[str, _Entry], others: Mapping[str, CheckPlugin | WaveCheckPlugin], plugin: _Entry
+    ) -> None:
+        if (earlier := others.get(name)) is not None:
+            raise self._taken("check", name, earlier.provider)
+        self._add("check", mine, name, plugin)
 
     def _check_settings(self, name: str, settings: type[object], reserved: Sequence[str]) -> None:
         if not _NAME.fullmatch(name):
@@ -149,8 +195,11 @@ class Registry:
 
     def _add(self, kind: str, entries: dict[str, _Entry], name: str, entry: _Entry) -> None:
         if (earlier := entries.get(name)) is not None:
-            raise PluginError(
-                f"{kind} {name!r} is registered by {earlier.provider} and again by {self.provider}",
-                hint="uninstall one of the two distributions",
-            )
+            raise self._taken(kind, name, earlier.provider)
         entries[name] = entry
+
+    def _taken(self, kind: str, name: str, earlier: Provider) -> PluginError:
+        return PluginError(
+            f"{kind} {name!r} is registered by {earlier} and again by {self.provider}",
+            hint="uninstall one of the two distributions",
+        )

@@ -505,7 +505,17 @@ def test_the_template_loads_whatever_the_program_is_called(name: str, tmp_path: 
 
 
 def test_what_the_template_has_in_comments_loads_too(load: Load) -> None:
-    prose = ("# A migration", "# `vna", "# A secret", "# One section", "# Waves are", "# What shall", "# Who may")
+    prose = (
+        "# A migration",
+        "# `vna",
+        "# A secret",
+        "# One section",
+        "# Waves are",
+        "# What shall",
+        "# What is",
+        "# What makes",
+        "# Who may",
+    )
     lines = [line for line in template("x").splitlines() if not line.startswith(prose)]
     config = load("\n".join(line.removeprefix("# ").removeprefix("#") for line in lines))
     assert [wave.name for wave in config.waves] == ["pilot", "rest"]

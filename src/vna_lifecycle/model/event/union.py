@@ -6,6 +6,19 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
+from vna_lifecycle.model.event.acceptance import (
+    CutoverAllowed,
+    CutoverRefused,
+    FindingsWaived,
+    ProfileRecorded,
+    SampleDrawn,
+    SignedOff,
+    StudyHeld,
+    StudyReleased,
+    TruthRecorded,
+    WaiverWithdrawn,
+    WaveExamined,
+)
 from vna_lifecycle.model.event.decision import (
     ContentChosen,
     WavePaused,
@@ -64,6 +77,17 @@ Event: TypeAlias = (
     | WithdrawIntended
     | StudyWithdrawn
     | CatchUpCompleted
+    | TruthRecorded
+    | ProfileRecorded
+    | StudyHeld
+    | StudyReleased
+    | SampleDrawn
+    | WaveExamined
+    | FindingsWaived
+    | WaiverWithdrawn
+    | SignedOff
+    | CutoverRefused
+    | CutoverAllowed
 )
 
 EVENTS: Final[tuple[type[Event], ...]] = Event.__args__
