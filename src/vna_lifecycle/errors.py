@@ -7,7 +7,8 @@
     │   └── PluginError              2   a plug-in that cannot be loaded or that clashes with another
     ├── ArchiveError                 3   an archive did not do what was asked; ``transient`` says try again
     │   ├── ArchiveUnreachable       3   the folder, host or bucket is not there
-    │   └── ArchiveReadOnly          3   the archive refuses to be written
+    │   ├── ArchiveReadOnly          3   the archive refuses to be written
+    │   └── ArchiveRefused           3   the archive answered and would not have us, or has nothing in common with us
     ├── StorageError                 4   the program's own directory cannot be read or written
     │   ├── DiskFull                 4   no space is left; nothing was acknowledged
     │   ├── CatalogCorrupt           4   the catalog is damaged; it can be rebuilt
@@ -99,6 +100,10 @@ class ArchiveUnreachable(ArchiveError):
 
 class ArchiveReadOnly(ArchiveError):
     """The archive refuses to be written."""
+
+
+class ArchiveRefused(ArchiveError):
+    """The archive answered and would not have us: who we are, what we may do, or nothing in common to speak."""
 
 
 class StorageError(VnaLifecycleError):
