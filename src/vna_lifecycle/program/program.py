@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,42 +10,32 @@ from types import TracebackType
 from typing import Self
 
 from vna_lifecycle._version import __version__
-from vna_lifecycle.catalog import Catalog, FindingLine
-from vna_lifecycle.config import Config, load_config, template
+from vna_lifecycle.catalog import FindingLine
+from vna_lifecycle.config import Config, load_config
 from vna_lifecycle.engine import decide
-from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
-from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
+from vna_lifecycle.engine.catchup import CatchUpResult
+from vna_lifecycle.engine.inventory import InventoryResult
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.pending import Pending, pending
 from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
-from vna_lifecycle.engine.steps import TransferPolicy
-from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.engine.transfer import TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
-from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, StateError
-from vna_lifecycle.ledger import (
-    Draft,
-    InclusionProof,
-    Lease,
-    Ledger,
-    Verification,
-    generate_key,
-    load_key,
-    public_key_text,
-)
-from vna_lifecycle.model.event import LeaseTaken, ProgramCreated
+from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.ledger import InclusionProof, Lease, Ledger, Verification, load_key
+from vna_lifecycle.model.event import LeaseTaken
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
 from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.ports import Archive, Clock
+from vna_lifecycle.program import effects
+from vna_lifecycle.program.beginning import SERVICE, begin, open_catalog
 from vna_lifecycle.program.bench import LocalBench, site, utc_now
 from vna_lifecycle.program.layout import Layout
-from vna_lifecycle.program.running import Pacing, local_bench, make_bench
+from vna_lifecycle.program.running import Pacing, local_bench
 from vna_lifecycle.vault import Vault
-
-SERVICE = "vna-lifecycle"
 
 
 class Program:
@@ -67,7 +55,7 @@ class Program:
         self._archives: dict[str, Archive] = {}
         self.vault = Vault.open(self._layout.vault, self._layout.keys)
         self.ledger = Ledger.open(self._layout.ledger, clock=clock, signing_key=load_key(self._layout.signing_key))
-        self.catalog = self._open_catalog()
+        self.catalog = open_catalog(self._layout, self.ledger, self.vault, clock)
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -80,35 +68,7 @@ class Program:
         Raises:
             StateError: there is a program already.
         """
-        layout = Layout(Path(folder).resolve())
-        begun = layout.ledger.exists()
-        if begun:
-            with Ledger.open(layout.ledger, clock=clock) as there:
-                if there.size():
-                    hint = f"Open it, or begin another beside {layout.folder}"
-                    raise StateError("there is a program here already", hint=hint)
-        layout.folder.mkdir(parents=True, exist_ok=True)
-        layout.keys.mkdir(mode=0o700, exist_ok=True)
-        name = name or layout.folder.name
-        if not layout.config.exists():
-            layout.config.write_text(template(name), encoding="utf-8")
-        key = load_key(layout.signing_key) if layout.signing_key.exists() else generate_key(layout.signing_key)
-        public = public_key_text(key)
-        layout.public_key.write_text(f"{public}\n", encoding="ascii")
-        if not layout.vault.exists():
-            # Keys without a vault are from an interrupted beginning, or of a vault that is lost: never thrown away.
-            for leftover in [*layout.keys.glob("root.key"), *layout.keys.glob("vault-keys.db*")]:
-                leftover.rename(leftover.with_name(f"{leftover.name}.before-{clock():%Y%m%dT%H%M%S}"))
-            Vault.create(layout.vault, layout.keys).close()
-        # The ledger's first event comes last: where it is, there is a whole program.
-        origin = f"vna-lifecycle/{secrets.token_hex(8)}"
-        with (
-            Ledger.open(layout.ledger, clock=clock, signing_key=key)
-            if begun
-            else Ledger.create(layout.ledger, origin=origin, clock=clock, signing_key=key)
-        ) as ledger:
-            ledger.append([Draft(event=ProgramCreated(name=name, public_key=public), key="program", actor=SERVICE)])
-        return layout.config
+        return begin(Path(folder), name=name, clock=clock)
 
     @classmethod
     def open(cls, folder: Path | str = ".", *, plugins: Plugins | None = None, clock: Clock = utc_now) -> Self:
@@ -172,17 +132,8 @@ class Program:
 
     def take_inventory(self, archives: Sequence[str] = (), *, progress: Tell = silent) -> list[InventoryResult]:
         """Inventory the named archives (all sources, unless named). An interrupted pass is taken up again."""
-        results = []
         with self._effects("inventory") as journal:
-            for name in archives or self.config.migration.sources:
-                reads = self.archive(name).reads
-                result = take_inventory(
-                    journal, name, reads, cancelled=self.cancelled, seconds=time.monotonic, tell=progress
-                )
-                results.append(result)
-                if not result.completed:
-                    break
-        return results
+            return effects.inventory(self, journal, archives or self.config.migration.sources, progress)
 
     def plan(self, *, dry_run: bool = False) -> WavePlan:
         """Fill the waves of program.toml from the latest inventories."""
@@ -207,30 +158,11 @@ class Program:
             ArchiveError, StorageError: the wave had to stop; the same call goes on from there.
         """
         name = self._wave(wave)
-        execution, migration = self.config.execution, self.config.migration
+        migration = self.config.migration
         for archive in (*migration.sources, migration.target):
             self.archive(archive)  # one that is not there to begin with is told at once
         with self._effects("transfer") as journal:
-            pacing = Pacing(execution, self.clock)
-            bench, executor = make_bench(self, pacing)
-            work = Transfer(
-                journal=journal,
-                bench=bench,
-                executor=executor,
-                policy=TransferPolicy(
-                    target=migration.target,
-                    required=migration.verify,
-                    attempts=execution.attempts,
-                    workers=execution.workers,
-                ),
-                guard=pacing.guard,
-                clock=self.clock,
-                seconds=time.monotonic,
-                sleep=self.cancelled.wait,
-                allowance=pacing.allowance,
-                tell=progress,
-            )
-            return work.run(name, retry=retry)
+            return effects.transfer(self, journal, name, retry=retry, tell=progress)
 
     def withdraw(
         self, wave: str | Wave, *, by: str, reason: str, dry_run: bool = False, progress: Tell = silent
@@ -251,22 +183,9 @@ class Program:
 
     def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
         """Inventory the sources again, compare with the pass before, and fetch touched and sampled studies again."""
-        migration = self.config.migration
         self.take_inventory(progress=progress)
         with self._effects("catch-up") as journal:
-            return [
-                catch_up(
-                    journal,
-                    self._bench(),
-                    source,
-                    migration.sources,
-                    migration.target,
-                    sample=sample,
-                    seed=seed,
-                    tell=progress,
-                )
-                for source in migration.sources
-            ]
+            return effects.catch_up_sources(self, journal, sample=sample, seed=seed, tell=progress)
 
     # ------------------------------------------------------------------------------------------------ decisions
 
@@ -347,25 +266,6 @@ class Program:
             )
             journal.record([(f"lease/{lease.epoch}", taken)])
             yield journal
-
-    def _open_catalog(self) -> Catalog:
-        """Open the catalog and bring it up to the ledger. A damaged one is set aside: all it held can be found."""
-        path = self._layout.catalog
-        try:
-            catalog = Catalog.open(path, label=self.vault.label)
-            Journal(self.ledger, catalog, self.vault, actor=SERVICE).sync()
-        except CatalogCorrupt as error:
-            aside = path.with_name(f"catalog-damaged-{self.clock():%Y%m%dT%H%M%S}.db")
-            for suffix in ("", "-wal", "-shm"):
-                damaged = path.with_name(path.name + suffix)
-                if damaged.exists():
-                    damaged.rename(aside.with_name(aside.name + suffix))
-            raise CatalogCorrupt(
-                f"{error} (it was set aside as {aside.name})",
-                path=aside,
-                hint="Waves and states come back from the ledger. Then: vna-lifecycle inventory, plan, transfer",
-            ) from error
-        return catalog
 
     def _journal(self, epoch: int | None) -> Journal:
         notify = self.plugins.notify if self.plugins.listening else None

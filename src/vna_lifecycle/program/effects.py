@@ -1,0 +1,68 @@
+"""What a program does outside of itself: each verb's work, put together from the program's settings and archives.
+
+These are the bodies of `Program`'s methods, which hold the lease while they run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
+from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.progress import Tell
+from vna_lifecycle.engine.steps import TransferPolicy
+from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.program.running import Pacing, local_bench, make_bench
+
+if TYPE_CHECKING:
+    from vna_lifecycle.program.program import Program
+
+
+def inventory(program: Program, journal: Journal, archives: Sequence[str], tell: Tell) -> list[InventoryResult]:
+    """One pass over each archive, until one is cut off."""
+    results = []
+    for name in archives:
+        reads = program.archive(name).reads
+        result = take_inventory(journal, name, reads, cancelled=program.cancelled, seconds=time.monotonic, tell=tell)
+        results.append(result)
+        if not result.completed:
+            break
+    return results
+
+
+def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell: Tell) -> TransferResult:
+    """Move a wave at the pace that program.toml allows."""
+    execution, migration = program.config.execution, program.config.migration
+    pacing = Pacing(execution, program.clock)
+    bench, executor = make_bench(program, pacing)
+    work = Transfer(
+        journal=journal,
+        bench=bench,
+        executor=executor,
+        policy=TransferPolicy(
+            target=migration.target,
+            required=migration.verify,
+            attempts=execution.attempts,
+            workers=execution.workers,
+        ),
+        guard=pacing.guard,
+        clock=program.clock,
+        seconds=time.monotonic,
+        sleep=program.cancelled.wait,
+        allowance=pacing.allowance,
+        tell=tell,
+    )
+    return work.run(wave, retry=retry)
+
+
+def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: int, tell: Tell) -> list[CatchUpResult]:
+    """Compare the latest passes over each source with those of the last time."""
+    migration = program.config.migration
+    bench = local_bench(program, Pacing(program.config.execution, program.clock))
+    return [
+        catch_up(journal, bench, source, migration.sources, migration.target, sample=sample, seed=seed, tell=tell)
+        for source in migration.sources
+    ]
