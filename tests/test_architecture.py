@@ -58,6 +58,9 @@ THIRD_PARTY = {
 """The only rooms that may load a package (to name its types for type checkers loads nothing). Others may be loaded
 anywhere, if they are declared."""
 
+STUBS = ("types_boto3_s3", "types_boto3_medical_imaging", "types_boto3_sqs")
+"""Packages of types, which only type checkers load: they come with the development environment."""
+
 COME_WITH = {"boto3": ("botocore", "s3transfer", "urllib3"), "distributed": ("dask",)}
 """Packages that are imported but come as a necessary part of a declared one."""
 
@@ -178,7 +181,7 @@ def _third_party(room: str, imported: Import, declared: frozenset[str]) -> Itera
         return
     if room == "evidence_verifier":
         yield f"{room} may import the standard library only, not {package}"
-    if package not in declared:
+    if package not in declared and not (imported.type_checking and package in STUBS):
         yield f"{package} is not declared in pyproject.toml"
     if room not in THIRD_PARTY.get(package, (room,)) and not imported.type_checking:
         yield f"{package} may be imported in {', '.join(THIRD_PARTY[package])} only"

@@ -1,0 +1,115 @@
+"""Clients of AWS's services that do what an archive needs, and nothing behind its back.
+
+botocore's own retries are off: `attempts.Attempts` tries again for a short while, and then the program's clock decides.
+A redirect to another region or host is never followed: credentials and images go where the settings say, or nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+
+from vna_lifecycle.adapters.aws.settings import AwsAccess
+from vna_lifecycle.adapters.aws.trouble import RedirectRefused
+from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.ports import Secrets
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_ANY_REGION: Final = "us-east-1"  # what a server elsewhere signs for, unless it was told otherwise
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_ELSEWHERE: Final = frozenset(
+    {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+
+
+def open_session(access: AwsAccess, secret: Secrets) -> boto3.Session:
+    """A session with the credentials that the settings refer to; without any, AWS's own tools' places are searched.
+
+    Raises:
+        ConfigurationError: half of a pair of keys is missing, or there is nothing behind a reference.
+    """
+    if (access.access_key_id is None) != (access.secret_access_key is None):
+        raise ConfigurationError(
+            "access_key_id and secret_access_key go together", hint="set both, or neither for AWS's own defaults"
+        )
+    if access.session_token is not None and access.access_key_id is None:
+        raise ConfigurationError("a session_token needs access_key_id and secret_access_key")
+    return boto3.Session(
+        aws_access_key_id=_resolved(access.access_key_id, secret),
+        aws_secret_access_key=_resolved(access.secret_access_key, secret),
+        aws_session_token=_resolved(access.session_token, secret),
+        profile_name=access.profile or None,
+        region_name=access.region or None,
+    )
+
+
+def _resolved(reference: str | None, secret: Secrets) -> str | None:
+    return None if reference is None else secret(reference)
+
+
+def client_config(access: AwsAccess, **more: Any) -> Config:
+    """How clients behave: one try a call, patient but not for ever, and no host names made up for other servers.
+
+    ``more`` are further options of `botocore.config.Config`.
+    """
+    return Config(
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=access.connect_timeout,
+        read_timeout=access.read_timeout,
+        max_pool_connections=max(10, access.concurrency + 2),
+        inject_host_prefix=not access.endpoint_url,
+        user_agent_extra="vna-lifecycle",
+        tcp_keepalive=True,
+        **more,
+    )
+
+
+def region_of(access: AwsAccess, session: boto3.Session) -> str | None:
+    """The region to sign for: the one that is set or configured; any, where the server is not AWS's."""
+    return session.region_name or (_ANY_REGION if access.endpoint_url else None)
+
+
+def open_s3(access: AwsAccess, secret: Secrets) -> S3Client:
+    """A client of S3, or of a server like it: by path where it is no AWS host, bodies signed through their checksum.
+
+    Raises:
+        ConfigurationError: as `open_session`.
+        BotoCoreError: no such profile.
+    """
+    session = open_session(access, secret)
+    config = client_config(
+        access,
+        s3={
+            "addressing_style": "path" if access.endpoint_url else "auto",
+            # every body has a checksum, which is a signed header: hashing it a second time proves nothing more
+            "payload_signing_enabled": False,
+        },
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client = session.client(
+        "s3",
+        region_name=region_of(access, session) or _ANY_REGION,
+        endpoint_url=access.endpoint_url or None,
+        config=config,
+    )
+    client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
+    return client
+
+
+def _refuse_redirect(response: tuple[Any, dict[str, Any]] | None = None, **_: object) -> None:
+    """Stop before botocore sends the same request elsewhere."""
+    if response is None or response[0] is None:
+        return
+    http, parsed = response
+    metadata = parsed.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders", {})
+    error = parsed.get("Error", {})
+    region = str(headers.get("x-amz-bucket-region") or error.get("Region") or "")
+    bad_head = http.status_code == 400 and error.get("Code") == "400" and region
+    if http.status_code in _REDIRECTS or error.get("Code") in _ELSEWHERE or bad_head:
+        raise RedirectRefused(region=region)

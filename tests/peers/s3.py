@@ -1,0 +1,259 @@
+"""Real S3 servers for tests, on random loopback ports: SeaweedFS (locks, versions, checksums, signatures), MiniStack
+(storage classes, restore), and one that says what it is told to (troubles that no server makes on demand).
+
+In a ``conftest.py``: ``from peers.s3 import seaweed, ministack, scripted``. Each server runs once in a test session and
+is killed, by its own pid, at its end; tests make buckets of their own with `Server.bucket`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from attrs import define, field, frozen
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+_BEGIN_SECONDS = 60
+_BIN = Path(sys.executable).parent
+_numbers = itertools.count(1)
+
+
+@frozen(kw_only=True)
+class Server:
+    """A server that runs, and who may use it."""
+
+    endpoint_url: str
+    access_key_id: str = "AKIDEXAMPLE"
+    secret_access_key: str = "not-much-of-a-secret"
+    region: str = "us-east-1"
+
+    def client(self) -> S3Client:
+        """A client of its own for the test, apart from any code under test."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint_url,
+            region_name=self.region,
+            aws_access_key_id=self.access_key_id,
+            aws_secret_access_key=self.secret_access_key,
+            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+        )
+
+    def bucket(self, *, locked: bool = False, versioned: bool = False) -> str:
+        """A new bucket; ``locked`` with Object Lock, which implies versions."""
+        name = f"test-{os.getpid()}-{next(_numbers)}"
+        client = self.client()
+        client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
+        if versioned and not locked:
+            client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """For a `Site.secret` that resolves ``env:S3_KEY`` and ``env:S3_SECRET``."""
+        return {"env:S3_KEY": self.access_key_id, "env:S3_SECRET": self.secret_access_key}
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at this moment, nor on the port 10,000 above (SeaweedFS adds that for gRPC)."""
+    ports: list[int] = []
+    held: list[socket.socket] = []
+    while len(ports) < count:
+        holding = socket.socket()
+        held.append(holding)
+        holding.bind(("127.0.0.1", 0))
+        port = holding.getsockname()[1]
+        if port + 10_000 > 65_535 or port + 10_000 in ports or port - 10_000 in ports:
+            continue
+        above = socket.socket()
+        held.append(above)
+        try:
+            above.bind(("127.0.0.1", port + 10_000))
+        except OSError:
+            continue
+        ports.append(port)
+    for holding in held:
+        holding.close()
+    return ports
+
+
+def absent(what: str) -> None:
+    """A missing peer fails where everything must be there, and is a visible skip elsewhere."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is not installed")
+    pytest.skip(f"{what} is not installed")
+
+
+@contextmanager
+def _running(command: list[str], ready_url: str, folder: Path, **environment: str) -> Iterator[None]:
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + _BEGIN_SECONDS
+        while not _answers(ready_url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} does not run:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - of our own making
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+@contextmanager
+def run_seaweed(folder: Path) -> Iterator[Server]:
+    """SeaweedFS with everything in ``folder``."""
+    weed = shutil.which("weed", path=f"{_BIN}{os.pathsep}{os.environ['PATH']}")
+    if weed is None:
+        absent("SeaweedFS (weed)")
+        return
+    (folder / "data").mkdir()
+    master, volume, filer, s3 = free_ports(4)
+    server = Server(endpoint_url=f"http://127.0.0.1:{s3}")
+    credentials = [{"accessKey": server.access_key_id, "secretKey": server.secret_access_key}]
+    identity = {"name": "tests", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    command = [weed, "-v=0", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=data", "-filer", "-s3"]
+    command += [f"-s3.port={s3}", "-s3.config=s3.json", f"-master.port={master}", f"-volume.port={volume}"]
+    command += [f"-filer.port={filer}", "-volume.max=400", "-master.volumeSizeLimitMB=64"]
+    with _running(command, server.endpoint_url, folder):
+        _until_it_stores(server)
+        yield server
+
+
+def _until_it_stores(server: Server) -> None:
+    """Its volumes come a little after its door opens."""
+    deadline = time.monotonic() + _BEGIN_SECONDS
+    while True:
+        try:
+            bucket = server.bucket()
+            server.client().put_object(Bucket=bucket, Key="ready", Body=b"ready")
+        except Exception:  # whatever it is, it is not ready
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
+
+
+@contextmanager
+def run_ministack(folder: Path) -> Iterator[Server]:
+    """MiniStack, which keeps everything in memory."""
+    command = shutil.which("ministack", path=f"{_BIN}{os.pathsep}{os.environ['PATH']}")
+    if command is None:
+        absent("MiniStack")
+        return
+    (port,) = free_ports(1)
+    server = Server(endpoint_url=f"http://127.0.0.1:{port}", access_key_id="test", secret_access_key="test")
+    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,sts", "HOME": str(folder)}
+    with _running([command], server.endpoint_url, folder, **settings):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Server]:
+    """SeaweedFS, for the session."""
+    # in a short path of its own: it is gone with the session, however large it grew
+    with (
+        tempfile.TemporaryDirectory(prefix="seaweed-", ignore_cleanup_errors=True) as folder,
+        run_seaweed(Path(folder)) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """MiniStack, for the session."""
+    with run_ministack(tmp_path_factory.mktemp("ministack")) as server:
+        yield server
+
+
+@define
+class Script:
+    """A server's lines: ``(status, headers, body)`` for each request in turn, the last one again and again.
+
+    ``seen`` are the requests as (method, path with query, headers).
+    """
+
+    endpoint_url: str
+    lines: list[tuple[int, dict[str, str], bytes]] = field(factory=list)
+    seen: list[tuple[str, str, dict[str, str]]] = field(factory=list)
+
+    def say(self, status: int, code: str = "", headers: dict[str, str] | None = None, more: str = "") -> None:
+        """Add an answer with S3's form of errors."""
+        body = f"<Error><Code>{code}</Code><Message>m</Message>{more}</Error>".encode() if code else b""
+        self.lines.append((status, headers or {}, body))
+
+
+@pytest.fixture
+def scripted() -> Iterator[Script]:
+    """A server that answers as its script says."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            script.seen.append((self.command, self.path, dict(self.headers)))
+            status, headers, body = script.lines.pop(0) if len(script.lines) > 1 else script.lines[0]
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - their names there
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    script = Script(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
