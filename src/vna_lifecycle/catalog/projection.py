@@ -109,6 +109,10 @@ def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
             studies.move(event.study, event.kind, transient=int(event.transient), **failure)
         case on_record.StudyChanged():
             studies.move(event.study, event.kind, **{**_NO_FAILURE, "code": event.reason})
+        case on_record.StudyHeld():
+            studies.move(event.study, event.kind, **{**_NO_FAILURE, "code": event.finding})
+        case on_record.StudyReleased():
+            studies.move(event.study, event.kind, **_NO_FAILURE)
         case on_record.ContentChosen():  # by any process at any time: a study that is in flight sees it next time
             studies.choose(event.study, event.instance, event.content)
             studies.move_if_waiting(event.study, event.kind)

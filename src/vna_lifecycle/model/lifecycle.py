@@ -11,12 +11,14 @@ from typing import Final
 class MigrationState(enum.Enum):
     """A study's place in the migration.
 
-    ``transferred`` means copied, read back and reconciled in full; it says nothing about readiness for care.
+    ``transferred`` means copied, read back and reconciled in full; it says nothing about readiness for care. ``held``
+    means held back before storing, by a finding that must be decided or gone first.
     """
 
     DISCOVERED = "discovered"
     EXCLUDED = "excluded"
     PLANNED = "planned"
+    HELD = "held"
     FETCHED = "fetched"
     STORING = "storing"
     STORED = "stored"
@@ -39,6 +41,16 @@ TRANSITIONS: Final[Mapping[tuple[MigrationState, str], MigrationState]] = Mappin
         (_S.PLANNED, "studies-excluded"): _S.EXCLUDED,
         (_S.PLANNED, "plan-dropped"): _S.DISCOVERED,  # a new plan has no place for it
         (_S.EXCLUDED, "plan-dropped"): _S.DISCOVERED,
+        (_S.PLANNED, "withdraw-intended"): _S.WITHDRAWING,  # a changed study's copies from before are still there
+        (_S.PLANNED, "study-held"): _S.HELD,
+        (_S.FAILED, "study-held"): _S.HELD,
+        (_S.INCOMPLETE, "study-held"): _S.HELD,
+        (_S.HELD, "study-held"): _S.HELD,  # by another finding now
+        (_S.HELD, "study-released"): _S.PLANNED,
+        (_S.HELD, "wave-planned"): _S.PLANNED,
+        (_S.HELD, "studies-excluded"): _S.EXCLUDED,
+        (_S.HELD, "plan-dropped"): _S.DISCOVERED,
+        (_S.HELD, "withdraw-intended"): _S.WITHDRAWING,
         (_S.PLANNED, "study-fetched"): _S.FETCHED,
         (_S.PLANNED, "study-failed"): _S.FAILED,
         (_S.FETCHED, "study-fetched"): _S.FETCHED,  # fetched again after an interruption: the spool is not evidence

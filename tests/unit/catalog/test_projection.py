@@ -80,6 +80,10 @@ def of_study(kind: str, study: str, wave: str, number: int) -> Event:
             )
         case "study-changed":
             return on_record.StudyChanged(study=study, wave=wave, inventory=number, reason=f"changed {number}")
+        case "study-held":
+            return on_record.StudyHeld(study=study, wave=wave, finding=f"h{number}", evidence_ref="")
+        case "study-released":
+            return on_record.StudyReleased(study=study, wave=wave, reason="waived")
         case "withdraw-intended":
             return on_record.WithdrawIntended(
                 study=study, wave=wave, token=f"t{number}", instances=1, manifest_ref="", by="p", reason=""
@@ -261,6 +265,17 @@ def test_a_new_attempt_clears_the_failure(catalog: Catalog) -> None:
     work = catalog.work_on(LABELS[0])
     assert work is not None
     assert (work.phase, work.code, work.transient, work.retry_at) == ("", "", False, "")
+
+
+def test_a_held_study_says_what_holds_it_until_it_is_released(catalog: Catalog) -> None:
+    catalog.project(recorded([planned("w1", "all"), of_study("study-held", LABELS[0], "w1", 1)]), members)
+    work = catalog.work_on(LABELS[0])
+    assert work is not None
+    assert (work.state, work.code) == (S.HELD, "h1")
+    catalog.project(recorded([of_study("study-released", LABELS[0], "w1", 1)], first=2), members)
+    work = catalog.work_on(LABELS[0])
+    assert work is not None
+    assert (work.state, work.code) == (S.PLANNED, "")
 
 
 def test_a_gap_is_refused_and_changes_nothing(catalog: Catalog) -> None:
