@@ -1,0 +1,1 @@
+"""DIMSE: pulling from and pushing to archives over DICOM associations."""

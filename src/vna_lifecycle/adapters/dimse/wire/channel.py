@@ -1,0 +1,174 @@
+"""PDUs over a socket: lengths are checked before bodies are read, into one fixed buffer (PS3.8 9.3)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+from vna_lifecycle.adapters.dimse.wire.reasons import abortion, lost, violation
+from vna_lifecycle.errors import ArchiveError
+
+ASSOCIATE_RQ: Final = 1
+ASSOCIATE_AC: Final = 2
+ASSOCIATE_RJ: Final = 3
+P_DATA: Final = 4
+RELEASE_RQ: Final = 5
+RELEASE_RP: Final = 6
+ABORT: Final = 7
+
+NEGOTIATION: Final = 256 << 10
+"""The longest A-ASSOCIATE body that is read: 128 contexts of 60 transfer syntaxes need less."""
+
+_TICK: Final = 0.25
+_LINGER: Final = 1.0
+_SOCKET_BUFFER: Final = 4 << 20
+_READ_AHEAD: Final = 4
+_HEADER: Final = Struct(">BxL").unpack_from
+_RELEASE_RQ: Final = b"\x05\0\0\0\0\x04\0\0\0\0"
+_RELEASE_RP: Final = b"\x06\0\0\0\0\x04\0\0\0\0"
+
+
+class Channel:
+    """One connection. Not to be shared between threads.
+
+    ``body`` is the last PDU that was read, without its header; it is overwritten by the next.
+    """
+
+    __slots__ = ("_buffer", "_end", "_limits", "_next", "_socket", "_stall", "_view", "body")
+
+    def __init__(self, connected: socket.socket, *, max_pdu: int, stall: float) -> None:
+        connected.settimeout(_TICK)
+        self._socket = connected
+        self._stall = stall
+        self._limits = {P_DATA: max_pdu, ASSOCIATE_RQ: NEGOTIATION, ASSOCIATE_AC: NEGOTIATION}
+        self._buffer = bytearray(max(_READ_AHEAD * (max_pdu + 6), NEGOTIATION + 6))
+        self._view = memoryview(self._buffer)
+        self._next = self._end = 0
+        self.body = self._view[:0]
+
+    def read(self, patience: float, *, idle: Callable[[], None] | None = None, whole: bool = False) -> int:
+        """Wait ``patience`` seconds at most for the next PDU to begin (``whole``: to end), and return its type.
+
+        ``idle`` is called a few times a second while nothing comes. An A-ABORT is raised, not returned.
+
+        Raises:
+            ArchiveError: nothing came in time, the connection ended, or what came is no PDU.
+        """
+        if self._end - self._next < 6:
+            self._fill(6, patience, idle)
+        stall = patience if whole else self._stall
+        kind, length = _HEADER(self._buffer, self._next)
+        if not 1 <= kind <= 7:
+            raise violation("what it sends is no PDU")
+        if length > self._limits.get(kind, 4) or length < 4:
+            raise violation(f"a PDU of type {kind} with a length of {length:,} bytes")
+        total = 6 + length
+        if self._end - self._next < total:
+            self._fill(total, stall, None)
+        begin = self._next
+        self._next = begin + total
+        self.body = self._view[begin + 6 : begin + total]
+        if kind == ABORT:
+            raise abortion(self.body[2], self.body[3])
+        return int(kind)
+
+    def _fill(self, size: int, patience: float, idle: Callable[[], None] | None) -> None:
+        """Read until ``size`` bytes from the next PDU on are there; once it has begun, ``stall`` bounds the wait."""
+        if self._next == self._end:
+            self._next = self._end = 0
+        elif self._next + size > len(self._buffer):
+            left = self._end - self._next
+            self._buffer[:left] = self._buffer[self._next : self._end]
+            self._next, self._end = 0, left
+        begun = time.monotonic()
+        while self._end - self._next < size:
+            try:
+                count = self._socket.recv_into(self._view[self._end :])
+            except (TimeoutError, ssl.SSLWantReadError):
+                count = -1
+                if idle is not None and self._end == self._next:
+                    idle()
+            except (OSError, ValueError) as problem:
+                raise lost(_words(problem)) from problem
+            if not count:
+                raise lost("the archive closed it")
+            if count > 0:
+                if self._end == self._next and patience != self._stall:
+                    begun, patience = time.monotonic(), self._stall
+                self._end += count
+            waited = time.monotonic() - begun
+            if waited > patience and self._end - self._next < size:
+                what = "stopped in the middle of a PDU" if self._end > self._next else "did not answer"
+                raise ArchiveError(f"the archive {what}: {waited:.0f} seconds passed", transient=True)
+
+    def send(self, data: bytes | memoryview) -> None:
+        """Send all of it.
+
+        Raises:
+            ArchiveError: the connection ended, or the peer took nothing for ``stall`` seconds.
+        """
+        left = memoryview(data)
+        deadline = 0.0
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+                deadline = 0.0
+            except (TimeoutError, ssl.SSLWantWriteError):
+                now = time.monotonic()
+                deadline = deadline or now + self._stall - _TICK
+                if now > deadline:
+                    raise ArchiveError("the archive does not take what is sent to it", transient=True) from None
+            except (OSError, ValueError) as problem:
+                raise lost(_words(problem)) from problem
+
+    def send_release(self) -> None:
+        """Ask for the end of the association."""
+        self.send(_RELEASE_RQ)
+
+    def send_released(self) -> None:
+        """Agree to the end of the association."""
+        self.send(_RELEASE_RP)
+
+    def abort(self, source: int = 0, reason: int = 0) -> None:
+        """Say that the association is over, if that can still be said, and close (PS3.8 9.3.8)."""
+        try:
+            self._socket.settimeout(0.0)
+            self._socket.send(bytes((7, 0, 0, 0, 0, 4, 0, 0, source, reason)))
+        except (OSError, ValueError):
+            pass  # it is over anyway
+        self.close()
+
+    def finish(self) -> None:
+        """Let the peer have what was sent, and close: it hangs up first, or is given a moment (PS3.8 9.1.4)."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(_LINGER)
+            deadline = time.monotonic() + _LINGER
+            while self._socket.recv(4096) and time.monotonic() < deadline:
+                pass
+        except (OSError, ValueError):
+            pass  # the peer was faster, or does not hang up
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        with contextlib.suppress(OSError):  # the peer was faster
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def tune(connection: socket.socket) -> None:
+    """Small messages at once, large buffers, and a probe of connections that went dead."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+        connection.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+
+
+def _words(problem: Exception) -> str:
+    return (problem.strerror if isinstance(problem, OSError) else "") or type(problem).__name__

@@ -1,0 +1,135 @@
+"""Storage Commitment Push: asking as a service class user, and understanding the report (PS3.4 Annex J)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from attrs import frozen
+
+from vna_lifecycle.adapters.dimse.wire import command as cs
+from vna_lifecycle.adapters.dimse.wire.association import Association
+from vna_lifecycle.adapters.dimse.wire.command import Command
+from vna_lifecycle.adapters.dimse.wire.identifier import decode_dataset, encode_dataset
+from vna_lifecycle.adapters.dimse.wire.link import Link, Released, expect, respond
+from vna_lifecycle.adapters.dimse.wire.peer import Accepted
+from vna_lifecycle.adapters.dimse.wire.reasons import lost, violation
+from vna_lifecycle.adapters.dimse.wire.status import failed
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+COMMITMENT_PUSH: Final = "1.2.840.10008.1.20.1"
+_WELL_KNOWN_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
+_REQUEST: Final = 1
+
+
+@frozen(kw_only=True)
+class Reference:
+    """An object, by SOP class and instance. ``reason`` is why it is not committed, 0 otherwise (0008,1197)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    reason: int = 0
+
+
+@frozen(kw_only=True)
+class CommitmentReport:
+    """What a peer says that it has taken responsibility for, and what not. An object in neither was not answered."""
+
+    transaction: str
+    committed: tuple[Reference, ...]
+    failed: tuple[Reference, ...]
+
+
+def ask_commitment(association: Association, transaction: str, objects: Iterable[Reference]) -> None:
+    """Ask the peer to commit to the storage of objects (N-ACTION). That it took the request says nothing of them.
+
+    ``transaction`` is the Transaction UID (0008,1195) by which the report will be known.
+
+    Raises:
+        ArchiveRefused: storage commitment was not agreed on.
+        ArchiveError: the peer did not take the request, or stopped.
+    """
+    from pydicom.dataset import Dataset
+
+    context = association.require(COMMITMENT_PUSH)
+    information = Dataset()
+    information.TransactionUID = transaction
+    information.ReferencedSOPSequence = [_item(reference) for reference in objects]
+    message_id = association.next_message_id()
+    association.link.send(
+        context,
+        {
+            cs.REQUESTED_CLASS: COMMITMENT_PUSH,
+            cs.FIELD: cs.N_ACTION_RQ,
+            cs.MESSAGE_ID: message_id,
+            cs.DATA_SET_TYPE: cs.DATA_SET,
+            cs.REQUESTED_INSTANCE: _WELL_KNOWN_INSTANCE,
+            cs.ACTION_TYPE: _REQUEST,
+        },
+        encode_dataset(information, context.transfer_syntax),
+    )
+    answered_in, answer = association.next_command()
+    status = expect(answer, cs.N_ACTION_RQ, message_id)
+    if cs.required(answer, cs.DATA_SET_TYPE) != cs.NO_DATA_SET:
+        association.link.data_set(answered_in, association.peer.timeouts.stall)
+    if status != cs.SUCCESS:
+        raise failed("the request for storage commitment", status)
+
+
+def await_report(association: Association, patience: float) -> CommitmentReport:
+    """Wait on this association for a report, and acknowledge it. Many archives send it on one of their own instead.
+
+    Raises:
+        ArchiveError: none came within ``patience`` seconds, or the peer ended the association (transient): it may still
+            come to the receiver.
+    """
+    try:
+        context, command = association.link.next_command(patience)
+    except Released:
+        association.link.channel.send_released()
+        association.abort()
+        raise lost("the archive released the association before it reported") from None
+    if cs.required(command, cs.FIELD) != cs.N_EVENT_REPORT_RQ:
+        raise violation("something else than a storage commitment report")
+    report = read_report(association.link, context, command, association.peer.timeouts.stall)
+    respond(association.link, context, command, cs.SUCCESS)
+    return report
+
+
+def read_report(link: Link, context: Accepted, command: Command, patience: float) -> CommitmentReport:
+    """The content of an N-EVENT-REPORT-RQ, which is still to be answered.
+
+    Raises:
+        ArchiveError: it is no report of storage commitment.
+    """
+    if context.abstract_syntax != COMMITMENT_PUSH or cs.required(command, cs.DATA_SET_TYPE) == cs.NO_DATA_SET:
+        raise violation("an event report that is none of storage commitment")
+    information = decode_dataset(link.data_set(context, patience), context.transfer_syntax)
+    try:
+        return CommitmentReport(
+            transaction=str(information.get("TransactionUID", "")),
+            committed=tuple(_references(information, "ReferencedSOPSequence")),
+            failed=tuple(_references(information, "FailedSOPSequence")),
+        )
+    except Exception as problem:
+        raise violation("a storage commitment report that cannot be read") from problem
+
+
+def _references(information: Dataset, keyword: str) -> Iterator[Reference]:
+    for item in information.get(keyword) or ():
+        yield Reference(
+            sop_class_uid=str(item.get("ReferencedSOPClassUID", "")),
+            sop_instance_uid=str(item.get("ReferencedSOPInstanceUID", "")),
+            reason=int(item.get("FailureReason", 0) or 0),
+        )
+
+
+def _item(reference: Reference) -> Dataset:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.ReferencedSOPClassUID = reference.sop_class_uid
+    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+    return item

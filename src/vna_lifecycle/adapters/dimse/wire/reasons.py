@@ -1,0 +1,66 @@
+"""What rejections and aborts mean, in words, and the errors that they become (PS3.8 9.3.3.2, 9.3.4, 9.3.8)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused
+
+CONTEXT_RESULTS: Final[dict[int, str]] = {
+    0: "accepted",
+    1: "rejected by the user",
+    2: "rejected without a reason",
+    3: "the SOP class is not supported",
+    4: "none of the transfer syntaxes is supported",
+}
+
+_CALLING_HINT: Final = "Have the archive's administrator enter this program's calling AE title, host and port."
+_CALLED_HINT: Final = "Correct the archive's AE title in the settings: it is compared letter by letter."
+_LATER_HINT: Final = "Lower the number of associations, or try again later."
+
+_REJECTIONS: Final[dict[tuple[int, int], tuple[str, str]]] = {
+    (1, 1): ("no reason was given", "Ask the archive's administrator; its log should say why."),
+    (1, 2): ("it does not know DICOM's application context", "See that host and port are those of a DICOM archive."),
+    (1, 3): ("it does not recognise our calling AE title", _CALLING_HINT),
+    (1, 7): ("it does not recognise the called AE title", _CALLED_HINT),
+    (2, 1): ("no reason was given", "Ask the archive's administrator; its log should say why."),
+    (2, 2): ("it does not support our protocol version", "See that host and port are those of a DICOM archive."),
+    (3, 1): ("it is congested for the moment", _LATER_HINT),
+    (3, 2): ("it has no association left (local limit exceeded)", _LATER_HINT),
+}
+_ABORTS: Final[dict[int, str]] = {
+    0: "no reason was given",
+    1: "unrecognized PDU",
+    2: "unexpected PDU",
+    4: "unrecognized PDU parameter",
+    5: "unexpected PDU parameter",
+    6: "invalid PDU parameter value",
+}
+
+
+def rejection(result: int, source: int, reason: int) -> ArchiveRefused:
+    """The error for an A-ASSOCIATE-RJ. Transient where the peer says so, or says that it is only busy."""
+    words, hint = _REJECTIONS.get((source, reason), (f"reason {reason} of source {source}, which DICOM reserves", ""))
+    transient = result == 2 or source == 3
+    lasting = "for now" if transient else "permanently"
+    return ArchiveRefused(f"the archive rejected the association {lasting}: {words}", transient=transient, hint=hint)
+
+
+def abortion(source: int, reason: int) -> ArchiveError:
+    """The error for an A-ABORT from the peer. Worth another try: most archives abort when they are in trouble."""
+    who = "the archive" if source == 0 else "the archive's DICOM layer"
+    words = _ABORTS.get(reason, f"reason {reason}") if source else "no reason can be given"
+    return ArchiveError(f"{who} aborted the association: {words}", transient=True)
+
+
+def violation(what: str) -> ArchiveError:
+    """The error for bytes that DICOM does not allow at this place."""
+    return ArchiveError(
+        f"the peer does not keep to the DICOM protocol: {what}",
+        hint="See that host and port are those of a DICOM archive, and that both sides do or do not use TLS.",
+    )
+
+
+def lost(what: str) -> ArchiveError:
+    """The error for a connection that ended too soon or stopped."""
+    return ArchiveError(f"the connection to the archive was lost: {what}", transient=True)
