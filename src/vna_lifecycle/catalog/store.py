@@ -10,7 +10,9 @@ from typing import Final
 from sqlalchemy import Engine
 
 from vna_lifecycle.catalog import asking, canonical, comparing, passes, planning, projection, schema, standing, summary
+from vna_lifecycle.catalog.decisions import Decisions
 from vna_lifecycle.catalog.loading import Item
+from vna_lifecycle.catalog.questions import WaveQuestions
 from vna_lifecycle.catalog.values import (
     FindingLine,
     InventoryTotals,
@@ -208,6 +210,10 @@ class Catalog:
         """What the sources hold, by archive, modality and year."""
         return asking.tallies(self._engine)
 
+    def about(self, wave: str) -> WaveQuestions:
+        """What the latest inventories say of a wave's studies, as of the last `refresh_studies`."""
+        return WaveQuestions(self._engine, wave)
+
     # ------------------------------------------------------------------------------------------------ planning
 
     def next_plan(self) -> int:
@@ -303,12 +309,17 @@ class Catalog:
         """The contents that people chose for a study's instances: instance label to content."""
         return standing.choices(self._engine, study_label)
 
-    def findings(self, wave: str | None = None) -> Iterator[FindingLine]:
-        """Findings on record, of one wave or all, in order."""
-        return standing.findings(self._engine, wave)
+    @property
+    def decisions(self) -> Decisions:
+        """What acceptance found and people decided, and which findings are open."""
+        return Decisions(self._engine)
+
+    def findings(self, wave: str | None = None, *, settled: bool = False) -> Iterator[FindingLine]:
+        """Open findings, of one wave or all, in order; also settled ones if asked."""
+        return standing.findings(self._engine, wave, settled=settled)
 
     def count_findings(self) -> list[tuple[str, str, int]]:
-        """Findings on record as (kind, severity, number)."""
+        """Open findings as (kind, severity, number)."""
         return standing.count_findings(self._engine)
 
     def excluded(self) -> list[tuple[str, int]]:

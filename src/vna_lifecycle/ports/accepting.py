@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -9,7 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.identity import PatientKey, StudyRef
-from vna_lifecycle.model.inventory import InstanceRecord, Manifest, StudyRecord
+from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, Manifest, Refused, StudyRecord
 from vna_lifecycle.ports.reading import Fetched, FetchFailure
 from vna_lifecycle.ports.writing import ConflictClass
 
@@ -36,6 +37,9 @@ class StudyCase:
     declared changes, ``target`` what was read back (None when nothing was). Checks of sampled studies also see
     ``originals``, the source's objects fetched again (empty where the source has them no more), and ``retrieved``, what
     each reader was served just now.
+
+    ``basis`` is what the source's listing rests on, and ``claimed`` how many instances it claims (None: it does not
+    say). ``retrievals`` counts the retrievals on record that gave the same set of SOP Instance UIDs as ``source``.
     """
 
     study: StudyRef
@@ -43,6 +47,9 @@ class StudyCase:
     source: Manifest
     expected: Manifest
     target: Manifest | None
+    basis: Basis = Basis.INSTANCES
+    claimed: int | None = None
+    retrievals: int = 1
     originals: tuple[Fetched, ...] = ()
     retrieved: tuple[Retrieved, ...] = ()
 
@@ -51,8 +58,9 @@ class StudyCase:
 class StudyFacts:
     """One study of a wave, as the catalog tells it. ``state`` is a `MigrationState`'s value.
 
-    ``headers`` counts distinct combinations of patient and study attributes among its objects: more than one is a
-    contradiction within the study.
+    Text is from its leading header, and ``headers`` counts the distinct combinations of patient and study attributes
+    among its objects: more than one is a contradiction within the study. ``body_parts`` and ``lateralities`` are those
+    of its series, sorted, ``""`` among them where a series states none.
     """
 
     study: StudyRef
@@ -66,10 +74,24 @@ class StudyFacts:
     description: str
     procedure_code: str
     modalities: tuple[str, ...]
+    body_parts: tuple[str, ...]
+    lateralities: tuple[str, ...]
     series: int
     instances: int
     headers: int
     state: str
+
+
+@frozen(kw_only=True)
+class Contradiction:
+    """Objects of one study state different ``values`` of an attribute that belongs to the patient or the study.
+
+    ``attribute`` is its keyword (PS3.6); ``PatientID`` stands for the ID with its issuer, as ``issuer: id``.
+    """
+
+    study: StudyRef
+    attribute: str
+    values: tuple[str, ...]
 
 
 @frozen(kw_only=True)
@@ -95,11 +117,13 @@ class PatientFacts:
 
 @frozen(kw_only=True)
 class Namesakes:
-    """Several patient identities that may be one person: ``same`` says what they share (``id`` or ``demographics``)."""
+    """Patient identities that share something, at least one of them of the wave; ``same`` says what.
+
+    ``id``: the same Patient ID under different issuers. ``demographics``: the same name, birth date and sex.
+    """
 
     same: str
-    patients: tuple[PatientKey, ...]
-    studies: tuple[StudyRef, ...]
+    patients: tuple[PatientFacts, ...]
 
 
 @frozen(kw_only=True)
@@ -112,9 +136,13 @@ class SpreadSeries:
 
 @frozen(kw_only=True)
 class Collision:
-    """One SOP Instance UID with several contents; ``conflict`` is None where the contents were not looked at."""
+    """One SOP Instance UID with several contents; ``conflict`` is None where the contents were not looked at.
+
+    ``copies`` pairs archive and locator. ``studies`` are all that have such a copy; ``study`` is the wave's.
+    """
 
     study: StudyRef
+    studies: tuple[StudyRef, ...]
     sop_instance_uid: str
     copies: tuple[tuple[str, str], ...]
     conflict: ConflictClass | None
@@ -141,8 +169,28 @@ class DescriptionUse:
 
 
 @frozen(kw_only=True)
+class Oddity:
+    """An object of the wave that is not as it should be, or that may not be had when it is needed.
+
+    ``flags`` are those of its record.
+    """
+
+    study: StudyRef
+    sop_instance_uid: str
+    archive: str
+    locator: str
+    flags: tuple[str, ...]
+    availability: Availability
+
+
+@frozen(kw_only=True)
 class TruthDifference:
-    """The source's database and the headers tell a study's ``attribute`` differently."""
+    """The source's database and the headers tell a study's ``attribute`` differently.
+
+    ``attribute`` is a keyword (PS3.6): ``PatientID``, ``IssuerOfPatientID``, ``PatientName``, ``AccessionNumber``,
+    ``StudyDate``, ``NumberOfStudyRelatedSeries``, ``NumberOfStudyRelatedInstances``; or ``deleted`` or ``hidden``, for
+    a study that the database does not show, or ``unknown``, for one that it does not have.
+    """
 
     study: StudyRef
     attribute: str
@@ -152,27 +200,50 @@ class TruthDifference:
 
 @frozen(kw_only=True)
 class TargetDifference:
-    """A target object that is not as it was accepted: ``what`` is ``changed``, ``vanished`` or ``added``."""
+    """A target object that is not as it was accepted: ``changed``, ``vanished``, ``added`` or ``unreadable``."""
 
     study: StudyRef
     sop_instance_uid: str
     what: str
 
 
+class Depth(enum.Enum):
+    """How closely the target is looked at again.
+
+    BYTES reads every object. LISTING takes the archive's word for which objects it has, in which series, how large.
+    """
+
+    LISTING = "listing"
+    BYTES = "bytes"
+
+
 class WaveCase(Protocol):
     """What a wave check is shown: questions over the whole wave, each answered as a stream.
 
     A wave may be larger than memory. Every method may be called more than once, and gives studies of this wave only,
-    except where it says otherwise.
+    except where it says otherwise. Wave checks are also shown the program itself, as a case whose ``wave`` is ``""``:
+    it has no studies, and `refused` is what it has to tell. Findings there are about the sources.
     """
 
     @property
     def wave(self) -> str:
-        """The wave's name."""
+        """The wave's name; ``""`` for the program itself."""
         ...
 
     def studies(self) -> Iterator[StudyFacts]:
-        """Every study, by label."""
+        """Every study that the sources list, by label."""
+        ...
+
+    def histories(self) -> Iterator[tuple[StudyFacts, ...]]:
+        """The studies again, patient by patient; those without a Patient ID are left out."""
+        ...
+
+    def issuers(self) -> Iterator[str]:
+        """Every Issuer of Patient ID that anything in the sources states."""
+        ...
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """What the objects of one study say differently about its patient, or about the study itself."""
         ...
 
     def patients(self) -> Iterator[PatientFacts]:
@@ -188,7 +259,7 @@ class WaveCase(Protocol):
         ...
 
     def collisions(self) -> Iterator[Collision]:
-        """SOP Instance UIDs of the wave under which the sources hold several objects that are not copies."""
+        """SOP Instance UIDs of the wave under which the sources hold several contents, until a person chose one."""
         ...
 
     def shared_contents(self) -> Iterator[SharedContent]:
@@ -199,12 +270,24 @@ class WaveCase(Protocol):
         """How descriptions and codes are used, by modality."""
         ...
 
+    def oddities(self) -> Iterator[Oddity]:
+        """Objects with flags, and objects that are not near."""
+        ...
+
+    def refused(self) -> Iterator[tuple[str, Refused]]:
+        """What the latest passes could not trust, each with its archive; only in the program's own case."""
+        ...
+
     def truth_differences(self) -> Iterator[TruthDifference]:
         """Where the source's own database and the headers disagree; nothing where no truth is known."""
         ...
 
-    def target_differences(self) -> Iterator[TargetDifference]:
-        """Asks the target again: what of the wave is not as it was read back. Empty before a transfer."""
+    def target_differences(self, depth: Depth) -> Iterator[TargetDifference]:
+        """Asks the target again: what of the wave's transferred studies is not as it was read back when accepted.
+
+        Raises:
+            ArchiveError: the target does not answer.
+        """
         ...
 
 

@@ -1,0 +1,261 @@
+"""What wave checks are shown: the catalog's answers, the vault's manifests, and the target as it is now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
+
+from attrs import evolve, frozen
+
+from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.catalog.questions import WaveQuestions
+from vna_lifecycle.dicom.compare import conflict_class
+from vna_lifecycle.dicom.digest import dataset_sha256
+from vna_lifecycle.engine.decide import held_contents
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.tasks import Workbench, read_back
+from vna_lifecycle.errors import DicomRefused
+from vna_lifecycle.model.event import TargetSurveyed
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
+from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused
+from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.ports import (
+    Collision,
+    ConflictClass,
+    Contradiction,
+    Depth,
+    DescriptionUse,
+    Fetched,
+    Namesakes,
+    Oddity,
+    PatientFacts,
+    SharedContent,
+    SpreadSeries,
+    StudyFacts,
+    TargetDifference,
+    TruthDifference,
+    WaveCase,
+)
+
+_PAGE: Final = 1_000
+_SEVEREST: Final = (ConflictClass.CONTENT, ConflictClass.DEMOGRAPHICS, ConflictClass.ENCODING)
+
+
+def wave_case(journal: Journal, bench: Workbench, wave: str, *, sources: Sequence[str], target: str) -> WaveCase:
+    """What is known of a wave now; ``""`` gives the program's own case.
+
+    The studies must be refreshed over ``sources`` (`Catalog.refresh_studies`), and the current state in step with the
+    ledger. Contents that collide, and the target, are read through ``bench``.
+    """
+    questions = journal.catalog.about(wave)
+    return CatalogCase(
+        wave=wave, questions=questions, journal=journal, bench=bench, sources=tuple(sources), target=target
+    )
+
+
+@frozen(kw_only=True)
+class CatalogCase:
+    """A wave on record, or the program itself, through the catalog, the vault and the archives."""
+
+    wave: str
+    questions: WaveQuestions
+    journal: Journal
+    bench: Workbench
+    sources: tuple[str, ...]
+    target: str
+
+    def studies(self) -> Iterator[StudyFacts]:
+        """As the catalog has them."""
+        return self.questions.studies()
+
+    def histories(self) -> Iterator[tuple[StudyFacts, ...]]:
+        """As the catalog has them."""
+        return self.questions.histories()
+
+    def issuers(self) -> Iterator[str]:
+        """As the catalog has them."""
+        return self.questions.issuers()
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """As the catalog has them."""
+        return self.questions.contradictions()
+
+    def patients(self) -> Iterator[PatientFacts]:
+        """As the catalog has them."""
+        return self.questions.patients()
+
+    def namesakes(self) -> Iterator[Namesakes]:
+        """As the catalog has them."""
+        return self.questions.namesakes()
+
+    def spread_series(self) -> Iterator[SpreadSeries]:
+        """As the catalog has them."""
+        return self.questions.spread_series()
+
+    def descriptions(self) -> Iterator[DescriptionUse]:
+        """As the catalog has them."""
+        return self.questions.descriptions()
+
+    def oddities(self) -> Iterator[Oddity]:
+        """As the catalog has them."""
+        return self.questions.oddities()
+
+    def refused(self) -> Iterator[tuple[str, Refused]]:
+        """What the latest complete pass over each source could not trust: it belongs to no study, and so to no wave."""
+        for archive in () if self.wave else self.sources:
+            number = self.journal.catalog.latest_inventory(archive)
+            if number is not None:
+                yield from ((archive, item) for item in self.journal.catalog.refused(number))
+
+    def truth_differences(self) -> Iterator[TruthDifference]:
+        """As the catalog has them."""
+        return iter(())
+
+    def collisions(self) -> Iterator[Collision]:
+        """First what transfers held back, then what the listings show; that is fetched and compared."""
+        if not self.wave:
+            return
+        held: set[str] = set()
+        contents = held_contents(self.journal, self.wave)
+        for (label, uid), items in groupby(contents, key=lambda item: (item.study, item.sop_instance_uid)):
+            work = self.journal.catalog.work_on(label)
+            if work is None:
+                continue
+            held.add(uid)
+            found = list(items)
+            yield Collision(
+                study=work.ref,
+                studies=(work.ref,),
+                sop_instance_uid=uid,
+                copies=tuple((item.archive, item.locator) for item in found),
+                conflict=ConflictClass(found[0].conflict),
+            )
+        for suspect in self.questions.several_objects():
+            if suspect.sop_instance_uid not in held and not self._chosen(suspect):
+                looked = self._classed(suspect)
+                if looked is not None:
+                    yield looked
+
+    def shared_contents(self) -> Iterator[SharedContent]:
+        """From the manifests of what was fetched."""
+        for work in self._works(tuple(MigrationState)):
+            if not work.manifest_ref:
+                continue
+            by_pixels: dict[str, list[str]] = {}
+            for entry in self.journal.manifest(work.manifest_ref).entries:
+                if entry.digest.pixel_sha256:
+                    by_pixels.setdefault(entry.digest.pixel_sha256, []).append(entry.sop_instance_uid)
+            for pixels, uids in by_pixels.items():
+                if len(uids) > 1:
+                    yield SharedContent(study=work.ref, pixel_sha256=pixels, sop_instance_uids=tuple(uids))
+
+    def target_differences(self, depth: Depth) -> Iterator[TargetDifference]:
+        """Study by study, against the manifest of the accepted read-back."""
+        extras = self._extras()
+        for work in self._works((MigrationState.TRANSFERRED,)):
+            if self.bench.cancelled.is_set():
+                return
+            known = {*extras.get(work.label, ()), *self._present_before(work.ref)}
+            try:
+                found = self._differences(work, depth)
+            finally:
+                self.bench.clear(work.label)
+            for what, uids in found.items():
+                for uid in sorted(uids):
+                    if what != "added" or uid not in known:
+                        yield TargetDifference(study=work.ref, sop_instance_uid=uid, what=what)
+
+    # ------------------------------------------------------------------------------------------------ pieces
+
+    def _works(self, states: Sequence[MigrationState]) -> Iterator[StudyWork]:
+        after = ""
+        while self.wave and (page := self.journal.catalog.work(self.wave, states, after, _PAGE)):
+            yield from page
+            after = page[-1].label
+
+    def _chosen(self, suspect: Collision) -> bool:
+        label = self.journal.catalog.label(suspect.sop_instance_uid)
+        return any(label in self.journal.catalog.choices(study.label) for study in suspect.studies)
+
+    def _classed(self, suspect: Collision) -> Collision | None:
+        """The suspect with its class; None if all are copies after all."""
+        contents: dict[str, Fetched] = {}
+        failed = False
+        try:
+            for study in suspect.studies:
+                wanted: dict[str, list[InstanceRecord]] = {}
+                for archive, record in self.journal.catalog.candidates(study.study_uid):
+                    if record.sop_instance_uid == suspect.sop_instance_uid:
+                        wanted.setdefault(archive, []).append(record)
+                spool = self.bench.spool(study.label, "fetch")
+                for archive, records in wanted.items():
+                    for item in self.bench.archive(archive).reads.fetch(study, records, spool):
+                        if isinstance(item, Fetched):
+                            contents.setdefault(dataset_sha256(item.path)[0], item)
+                        else:
+                            failed = True
+            first, *others = contents.values()
+            classes = {conflict_class(first.path, other.path) for other in others}
+        except (DicomRefused, OSError, ValueError):
+            return suspect  # not every content could be looked at
+        finally:
+            for study in suspect.studies:
+                self.bench.clear(study.label)
+        if failed:
+            return suspect
+        worst = next((each for each in _SEVEREST if each in classes), None)
+        return None if worst is None else evolve(suspect, conflict=worst)
+
+    def _extras(self) -> Mapping[str, set[str]]:
+        """What the read-back already found beyond the manifest, by the study's label."""
+        extras: dict[str, set[str]] = {}
+        for line in self.journal.catalog.findings(self.wave):
+            if line.kind == "extra-at-target":
+                extras.setdefault(line.study, set()).update(self.journal.read_finding(line.evidence_ref).subjects)
+        return extras
+
+    def _present_before(self, study: StudyRef) -> Iterator[str]:
+        survey = self.journal.ledger.find(f"survey/{study.label}")
+        if survey is not None and isinstance(survey.event, TargetSurveyed):
+            yield from json.loads(self.journal.vault.get(survey.event.present_ref))
+
+    def _differences(self, work: StudyWork, depth: Depth) -> dict[str, set[SOPInstanceUID]]:
+        accepted = self.journal.manifest(work.read_back_ref)
+        wanted = accepted
+        vanished: set[SOPInstanceUID] = set()
+        added: set[SOPInstanceUID] = set()
+        if depth is Depth.LISTING:
+            listed = {item.sop_instance_uid: item for item in self._listed(work.ref)}
+            entries = {entry.sop_instance_uid: entry for entry in accepted.entries}
+            vanished = entries.keys() - listed.keys()
+            added = listed.keys() - entries.keys()
+            doubtful = [
+                entry
+                for uid, entry in entries.items()
+                if uid in listed
+                and (listed[uid].size not in (None, entry.size) or listed[uid].series_uid != entry.series_uid)
+            ]
+            wanted = Manifest(study_uid=accepted.study_uid, entries=doubtful)
+        unreadable: set[SOPInstanceUID] = set()
+        changed: set[SOPInstanceUID] = set()
+        if wanted.entries:
+            seen = read_back(self.bench, work.ref, self.target, wanted)
+            if seen.cancelled:
+                return {}
+            found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
+            changed = {
+                entry.sop_instance_uid
+                for entry in wanted.entries
+                if (now := found.get(entry.sop_instance_uid)) is not None
+                and now.digest.dataset_sha256 != entry.digest.dataset_sha256
+            }
+            unreadable = {uid for uid, _, _ in seen.unreadable}
+            if depth is Depth.BYTES:
+                added = set(seen.extra)
+                vanished = {entry.sop_instance_uid for entry in wanted.entries} - found.keys() - unreadable
+        return {"changed": changed, "vanished": vanished, "added": added, "unreadable": unreadable}
+
+    def _listed(self, study: StudyRef) -> Iterator[InstanceRecord]:
+        return self.bench.archive(self.target).reads.list_instances(study)
