@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from attrs import asdict
 
@@ -141,8 +142,13 @@ class Journal:
         for piece in json.loads(self.vault.get(address)):
             yield from ((label, study_uid) for label, study_uid in json.loads(self.vault.get(piece)))
 
-    def finding(self, finding: Finding, *, wave: str) -> tuple[str, Event]:
-        """The event for a finding, its evidence put into the vault. The same finding again is the same event."""
+    def finding(self, finding: Finding, *, wave: str, under: str = "") -> tuple[str, FindingRecorded]:
+        """The event for a finding, its evidence put into the vault.
+
+        The same finding again is the same event while it is open, and a new one once it was settled. ``under`` is what
+        else makes two findings the same: found in another attempt, it is another event. What goes on record together
+        with the event that settles its like must say so.
+        """
         label = finding.study.label if finding.study is not None else ""
         raw = asdict(finding, value_serializer=lambda _, __, value: getattr(value, "value", value))
         address = self._keep_json(label or PROGRAM_SCOPE, raw)
@@ -155,7 +161,10 @@ class Journal:
             subjects=len(finding.subjects),
             evidence_ref=address,
         )
-        return f"finding/{wave}/{address}", event
+        if not under:
+            again = self.catalog.decisions.settled(wave, address)
+            under = f"finding/{wave}/again-{again}" if again else f"finding/{wave}"
+        return f"{under}/{address}", event
 
     def read_finding(self, address: str) -> Finding:
         """The finding whose evidence lies at a vault address."""
@@ -165,6 +174,14 @@ class Journal:
             **{**raw, "severity": Severity(raw["severity"])},
             study=StudyRef(study_uid=StudyUID(study["study_uid"]), label=study["label"]) if study else None,
         )
+
+    def keep_facts(self, value: object) -> str:
+        """Keep facts about the program (no identifiers) as JSON; the address. Durable before the next events are."""
+        return self._keep_json(PROGRAM_SCOPE, value)
+
+    def facts(self, address: str) -> Any:
+        """What `keep_facts` kept."""
+        return json.loads(self.vault.get(address))
 
     def _keep_json(self, scope: str, value: object) -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
