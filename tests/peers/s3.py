@@ -154,6 +154,7 @@ def run_seaweed(folder: Path) -> Iterator[Server]:
     command = [weed, "-v=0", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=data", "-filer", "-s3"]
     command += [f"-s3.port={s3}", "-s3.config=s3.json", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", "-volume.max=400", "-master.volumeSizeLimitMB=64"]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports, which a second server would find taken
     with _running(command, server.endpoint_url, folder):
         _until_it_stores(server)
         yield server
