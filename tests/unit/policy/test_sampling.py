@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import random
 from collections import Counter
 from fractions import Fraction
@@ -251,6 +252,12 @@ def test_the_bound_over_strata_is_the_binomial_one_of_the_smallest_share() -> No
     assert binom.cdf(2, bound, 0.05) > 0.05 >= binom.cdf(2, bound + 1, 0.05)
 
 
+def test_the_bound_over_strata_stays_where_the_theorem_holds() -> None:
+    parts = [Seen(stratum="CT", population=10_000, examined=500, defective=2), clean("MR", 5_000, 300)]
+    assert binom.cdf(2, 54, 0.05) < 0.5  # but the mean is below 3
+    assert strata_bound(parts, 0.5) == 59
+
+
 def test_strata_that_were_examined_whole_are_known_and_one_left_is_exact() -> None:
     whole = Seen(stratum="CT", population=40, examined=40, defective=3)
     part = Seen(stratum="MR", population=900, examined=100, defective=1)
@@ -290,6 +297,13 @@ def test_a_draw_depends_on_the_seed_alone(order: random.Random, size: int) -> No
     assert len(set(drawn)) == min(size, len(LABELS))
     assert set(drawn) <= set(LABELS)
     assert draw(seed(1), LABELS, 600)[:size] == drawn
+
+
+def test_a_stranger_can_draw_again() -> None:
+    def digest(label: str) -> bytes:
+        return hmac.new(bytes.fromhex(seed(1)), label.encode(), hashlib.sha256).digest()
+
+    assert list(draw(seed(1), LABELS, 20)) == sorted(LABELS, key=digest)[:20]
 
 
 def test_another_seed_draws_others() -> None:
