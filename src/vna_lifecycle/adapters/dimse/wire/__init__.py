@@ -3,7 +3,7 @@
 Objects stream from file to socket and from socket to file in flat memory; their data sets are never decoded, so that
 what was sent is what arrives. Everything else is small and is read whole, within limits.
 
-`request` opens an `Association`; `echo`, `find`, `move`, `get`, `Storing` and `ask_commitment` use one, one operation
+`request` opens an `Association`; `echo`, `find`, `move`, `get`, `store` and `ask_commitment` use one, one operation
 after the other. A `Receiver` is the other side: it listens, takes objects, and hands them to a `Sink`.
 """
 
@@ -31,7 +31,7 @@ from vna_lifecycle.adapters.dimse.wire.retrieving import (
     move,
 )
 from vna_lifecycle.adapters.dimse.wire.serving import Limits, Service
-from vna_lifecycle.adapters.dimse.wire.storing import Originator, StoreAnswer, Storing
+from vna_lifecycle.adapters.dimse.wire.storing import NotSent, Originator, Outgoing, StoreAnswer, store
 
 __all__ = [
     "COMMITMENT_PUSH",
@@ -51,8 +51,10 @@ __all__ = [
     "Context",
     "Identifier",
     "Limits",
+    "NotSent",
     "Offer",
     "Originator",
+    "Outgoing",
     "Peer",
     "Progress",
     "Receiver",
@@ -61,7 +63,6 @@ __all__ = [
     "Service",
     "Sink",
     "StoreAnswer",
-    "Storing",
     "Timeouts",
     "ask_commitment",
     "await_report",
@@ -70,4 +71,5 @@ __all__ = [
     "get",
     "move",
     "request",
+    "store",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attrs import frozen
@@ -9,7 +10,8 @@ from attrs import frozen
 from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.association import Association
 from vna_lifecycle.adapters.dimse.wire.link import expect
-from vna_lifecycle.adapters.dimse.wire.sending import Sender, open_data_set
+from vna_lifecycle.adapters.dimse.wire.sending import Sender, Staged, open_data_set
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused, DicomRefused
 
 
 @frozen(kw_only=True)
@@ -21,6 +23,16 @@ class Originator:
 
 
 @frozen(kw_only=True)
+class Outgoing:
+    """An object to be sent: a DICOM file whose data set goes out as it is, and what its command set shall say."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    originator: Originator | None = None
+
+
+@frozen(kw_only=True)
 class StoreAnswer:
     """What the peer said to one object: a claim, not proof. ``comment`` is its own text and may hold patient data."""
 
@@ -29,49 +41,99 @@ class StoreAnswer:
     data_set_bytes: int = 0
 
 
-class Storing:
-    """Sends objects over one association, one after the other."""
+@frozen(kw_only=True)
+class NotSent:
+    """An object of which nothing was sent, and why: no data set in the file, no presentation context, no file."""
 
-    def __init__(self, association: Association) -> None:
-        self._association = association
-        self._sender = Sender(association.link)
+    problem: DicomRefused | ArchiveRefused | OSError | ValueError
 
-    def store(
-        self, path: Path | str, *, sop_class_uid: str, sop_instance_uid: str, originator: Originator | None = None
-    ) -> StoreAnswer:
-        """Send the data set of a DICOM file, byte for byte, and wait for the answer.
 
-        Raises:
-            ArchiveRefused: its SOP class and transfer syntax were not agreed on; nothing was sent.
-            DicomRefused: the file holds no data set (nothing was sent), or became shorter (the association is aborted).
-            ArchiveError: the peer did not answer as it must.
-            OSError: the file cannot be opened or read.
-            ValueError: a UID is not ASCII; nothing was sent.
-        """
-        association = self._association
-        data = open_data_set(path)
-        try:
-            context = association.require(sop_class_uid, data.transfer_syntax)
-            message_id = association.next_message_id()
-            elements: dict[int, int | str] = {
-                cs.AFFECTED_CLASS: sop_class_uid,
-                cs.FIELD: cs.C_STORE_RQ,
-                cs.MESSAGE_ID: message_id,
-                cs.PRIORITY: cs.MEDIUM,
-                cs.DATA_SET_TYPE: cs.DATA_SET,
-                cs.AFFECTED_INSTANCE: sop_instance_uid,
-            }
-            if originator:
-                elements[cs.MOVE_ORIGINATOR] = originator.ae_title
-                elements[cs.MOVE_ORIGINATOR_MESSAGE_ID] = originator.message_id
-            command = association.link.command_pdus(context, elements)
+@frozen
+class _Ready:
+    outgoing: Outgoing
+    message_id: int
+    staged: Staged
+
+
+def store(association: Association, objects: Iterable[Outgoing]) -> Iterator[tuple[Outgoing, StoreAnswer | NotSent]]:
+    """Send objects one after the other, byte for byte, and yield what the peer says to each, in their order.
+
+    The next object is read while the peer works on the last one, and is under way before that one's answer is yielded:
+    to stop in good order, let ``objects`` end. To leave the loop aborts the association.
+
+    Raises:
+        ArchiveError: the peer did not answer as it must, or stopped; what was not yielded is not known to be stored.
+        DicomRefused, OSError: a file changed or failed while it was sent; the association is aborted.
+    """
+    sender = Sender(association.link.channel, association.link.max_send)
+    sent: _Ready | None = None
+    try:
+        for outgoing in objects:
+            ready = _stage(association, sender, outgoing)
+            if isinstance(ready, NotSent):
+                if sent is not None:
+                    done, sent = sent, None
+                    yield done.outgoing, _answered(association, done)
+                yield outgoing, ready
+                continue
             try:
-                self._sender.send(context.id, command, data)
-            except BaseException:
-                association.abort()  # half an object was sent
-                raise
-        finally:
-            data.close()
-        _, answer = association.next_command()
-        status = expect(answer, cs.C_STORE_RQ, message_id)
-        return StoreAnswer(status=status, comment=cs.text(answer, cs.ERROR_COMMENT), data_set_bytes=data.size)
+                answer = None if sent is None else (sent.outgoing, _answered(association, sent))
+                problem = _sent(sender, ready)
+            finally:
+                ready.staged.data.close()
+            sent = ready
+            if answer is not None:
+                yield answer
+            if problem is not None:
+                raise problem
+        if sent is not None:
+            done, sent = sent, None
+            yield done.outgoing, _answered(association, done)
+    finally:
+        if sent is not None:
+            association.abort()  # half an object was sent, or an answer is to come that nobody waits for
+
+
+def _stage(association: Association, sender: Sender, outgoing: Outgoing) -> _Ready | NotSent:
+    try:
+        data = open_data_set(outgoing.path)
+    except (DicomRefused, OSError) as problem:
+        return NotSent(problem=problem)
+    try:
+        context = association.require(outgoing.sop_class_uid, data.transfer_syntax)
+        message_id = association.next_message_id()
+        elements: dict[int, int | str] = {
+            cs.AFFECTED_CLASS: outgoing.sop_class_uid,
+            cs.FIELD: cs.C_STORE_RQ,
+            cs.MESSAGE_ID: message_id,
+            cs.PRIORITY: cs.MEDIUM,
+            cs.DATA_SET_TYPE: cs.DATA_SET,
+            cs.AFFECTED_INSTANCE: outgoing.sop_instance_uid,
+        }
+        if outgoing.originator:
+            elements[cs.MOVE_ORIGINATOR] = outgoing.originator.ae_title
+            elements[cs.MOVE_ORIGINATOR_MESSAGE_ID] = outgoing.originator.message_id
+        staged = sender.stage(context.id, association.link.command_pdus(context, elements), data)
+        return _Ready(outgoing, message_id, staged)
+    except (DicomRefused, ArchiveRefused, OSError, ValueError) as problem:
+        data.close()
+        return NotSent(problem=problem)
+    except BaseException:
+        data.close()
+        raise
+
+
+def _sent(sender: Sender, ready: _Ready) -> Exception | None:
+    """Send an object; what went wrong is returned, so that the answer to the one before it is not lost."""
+    try:
+        sender.send(ready.staged)
+    except (ArchiveError, DicomRefused, OSError) as problem:
+        return problem
+    return None
+
+
+def _answered(association: Association, ready: _Ready) -> StoreAnswer:
+    _, answer = association.next_command()
+    status = expect(answer, cs.C_STORE_RQ, ready.message_id)
+    size = ready.staged.data.size
+    return StoreAnswer(status=status, comment=cs.text(answer, cs.ERROR_COMMENT), data_set_bytes=size)
