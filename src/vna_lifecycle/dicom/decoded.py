@@ -21,6 +21,9 @@ LOSSLESS: Final = frozenset(
 """Transfer syntaxes that cannot lose anything (PS3.5 annex A, PS3.6 table A-1)."""
 
 
+_DEFLATED: Final = "1.2.840.10008.1.2.1.99"
+
+
 @frozen(kw_only=True)
 class Decoded:
     """``equal`` is None where it could not be decided; ``reason`` then says why."""
@@ -45,12 +48,18 @@ def compare_decoded(first: Path, second: Path) -> Decoded:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            stored = {int(dcmread(path, stop_before_pixels=True).BitsStored) for path in (first, second)}
+            headers = [dcmread(path, stop_before_pixels=True) for path in (first, second)]
+            stored = {int(header.BitsStored) for header in headers}
             if len(stored) > 1:
                 return Decoded(equal=False)
             mask = (1 << stored.pop()) - 1
+            # pydicom reads frames one by one from a file, unless the file must be inflated first
+            sources = [
+                dcmread(path) if header.file_meta.get("TransferSyntaxUID", "") == _DEFLATED else path
+                for path, header in zip((first, second), headers, strict=True)
+            ]
             for ours, theirs in zip_longest(
-                *(iter_pixels(path, raw=True, correct_unused_bits=False) for path in (first, second))
+                *(iter_pixels(source, raw=True, correct_unused_bits=False) for source in sources)
             ):
                 if ours is None or theirs is None or ours.shape != theirs.shape:
                     return Decoded(equal=False)

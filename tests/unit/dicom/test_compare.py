@@ -12,12 +12,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import set_pixel_data  # noqa: F401 - loads numpy support once, outside what is measured
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from vna_lifecycle.dicom.compare import compare_files, conflict_class
 from vna_lifecycle.dicom.decoded import compare_decoded
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.ports import ConflictClass
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 Change = Callable[[pydicom.FileDataset], None]
 
@@ -204,3 +205,14 @@ def test_what_cannot_be_decoded_is_said_so(changed: Callable[..., tuple[Path, Pa
     assert comparison.pixels_equal is None
     assert comparison.reason.startswith("cannot decode")
     assert conflict_class(*changed("MR_small.dcm", spoil)) is ConflictClass.CONTENT
+
+
+def test_a_deflated_object_that_was_transcoded_without_loss_is_equivalent(tmp_path: Path) -> None:
+    deflated = ObjectSpec(transfer_syntax=DeflatedExplicitVRLittleEndian, grey=7)
+    before, after = tmp_path / "before.dcm", tmp_path / "after.dcm"
+    before.write_bytes(dicom_bytes(deflated))
+    ds = pydicom.dcmread(before)
+    ds.compress(RLELossless, generate_instance_uid=False)
+    ds.save_as(after)
+    comparison = compare_files(before, after)
+    assert (comparison.rung, comparison.pixels_equal) == (Rung.EQUIVALENT, True)

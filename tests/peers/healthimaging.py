@@ -1,0 +1,99 @@
+"""A fake of HealthImaging on a real S3 server, with a client as users make it: import the fixture `place`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from attrs import frozen
+from botocore.config import Config
+
+from peers.s3 import Server
+from vna_lifecycle.testing.healthimaging import Datastore, HandClock, HealthImagingFake
+
+if TYPE_CHECKING:
+    from types_boto3_medical_imaging import HealthImagingClient
+    from types_boto3_s3 import S3Client
+
+
+ROLE = "arn:aws:iam::123456789012:role/import"
+
+
+@frozen(kw_only=True)
+class Place:
+    """A fake with an empty data store, and buckets for input and output."""
+
+    fake: HealthImagingFake
+    clock: HandClock
+    client: HealthImagingClient
+    s3: S3Client
+    bucket: str
+    store: Datastore
+
+    def stage(self, files: dict[str, bytes], prefix: str = "in/") -> None:
+        """Put files where a job finds them."""
+        for name, data in files.items():
+            self.s3.put_object(Bucket=self.bucket, Key=f"{prefix}{name}", Body=data)
+
+    def start(self, name: str = "job-1", prefix: str = "in/") -> str:
+        """Start a job; its ID."""
+        return self.client.start_dicom_import_job(
+            datastoreId=self.store.id,
+            dataAccessRoleArn=ROLE,
+            clientToken=name,
+            jobName=name,
+            inputS3Uri=f"s3://{self.bucket}/{prefix}",
+            outputS3Uri=f"s3://{self.bucket}/out/",
+        )["jobId"]
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """What the service says of a job now."""
+        return dict(self.client.get_dicom_import_job(datastoreId=self.store.id, jobId=job_id)["jobProperties"])
+
+    def result(self, job_id: str, name: str) -> bytes:
+        """A result file."""
+        key = f"out/{self.store.id}-DicomImport-{job_id}/{name}"
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+
+def client_of(fake: HealthImagingFake) -> HealthImagingClient:
+    """A client as users make it."""
+    return boto3.client(
+        "medical-imaging",
+        endpoint_url=fake.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=fake.keys.access_key_id,
+        aws_secret_access_key=fake.keys.secret_access_key,
+        config=Config(inject_host_prefix=False, retries={"total_max_attempts": 1}),
+    )
+
+
+@pytest.fixture
+def make_place(seaweed: Server) -> Iterator[Callable[..., Place]]:
+    """Make a place, with the fake's own options."""
+    fakes: list[HealthImagingFake] = []
+
+    def made(**options: Any) -> Place:
+        clock = HandClock()
+        fake = HealthImagingFake(seaweed.client(), clock=clock, **options)
+        fakes.append(fake.__enter__())
+        return Place(
+            fake=fake,
+            clock=clock,
+            client=client_of(fake),
+            s3=seaweed.client(),
+            bucket=seaweed.bucket(),
+            store=fake.create_datastore(),
+        )
+
+    yield made
+    for fake in fakes:
+        fake.__exit__(None, None, None)
+
+
+@pytest.fixture
+def place(make_place: Callable[..., Place]) -> Place:
+    """A place without options."""
+    return make_place()
