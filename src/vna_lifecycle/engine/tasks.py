@@ -137,19 +137,19 @@ def fetch_study(
     failures: list[FetchFailure] = []
     answered: list[tuple[str, float, int, int]] = []
     for name, records in by_archive.items():
-        watch, in_hand, answers = _Stopwatch(), 0, set[str]()
+        watch, in_hand, answers = Stopwatch(), 0, set[str]()
         for item in watch.over(bench.archive(name).reads.fetch(study, records, spool)):
             if bench.cancelled.is_set():
                 return FetchedStudy(objects=(), held=(), failures=(), present_before=(), cancelled=True)
             answers.add(item.record.locator)
-            looked = item if isinstance(item, FetchFailure) else _look(name, study, item)
+            looked = item if isinstance(item, FetchFailure) else look(name, study, item)
             if isinstance(looked, FetchFailure):
                 failures.append(looked)
             else:
                 bench.pace.consume(looked.entry.size, bench.cancelled)
                 in_hand += looked.entry.size
                 contents.setdefault(looked.entry.sop_instance_uid, []).append(looked)
-        failures += [_undelivered(record) for record in records if record.locator not in answers]
+        failures += [undelivered(record) for record in records if record.locator not in answers]
         answered.append((name, watch.seconds, len(records), in_hand))
 
     order = {name: position for position, name in enumerate(by_archive)}
@@ -178,18 +178,20 @@ def fetch_study(
     )
 
 
-def _undelivered(record: InstanceRecord) -> FetchFailure:
+def undelivered(record: InstanceRecord) -> FetchFailure:
+    """What stands for an object that was asked for and never came."""
     message = "the archive ended its answer without this object"
     return FetchFailure(record=record, code="not-delivered", message=message, transient=True)
 
 
-class _Stopwatch:
+class Stopwatch:
     """How long an archive takes, without what is done with its answers meanwhile."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def over(self, answers: Iterator[Fetched | FetchFailure]) -> Iterator[Fetched | FetchFailure]:
+        """The same answers, timed."""
         begun = time.monotonic()
         for answer in answers:
             self.seconds += time.monotonic() - begun
@@ -198,7 +200,8 @@ class _Stopwatch:
         self.seconds += time.monotonic() - begun
 
 
-def _look(archive: str, study: StudyRef, item: Fetched) -> SpooledObject | FetchFailure:
+def look(archive: str, study: StudyRef, item: Fetched) -> SpooledObject | FetchFailure:
+    """What an object in hand is: what was served counts, not what was listed."""
     listed = item.record
     try:
         examined = examine_file(item.path, locator=listed.locator)
@@ -301,7 +304,7 @@ def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifes
             unreadable.append(entry)
         else:
             found.append(entry)
-    unreadable += [_undelivered(record) for record in listed.values() if record.locator not in answers]
+    unreadable += [undelivered(record) for record in listed.values() if record.locator not in answers]
     return ReadBack(
         manifest=Manifest(study_uid=study.study_uid, entries=tuple(found)),
         extra=tuple(sorted(extra)),
