@@ -46,6 +46,7 @@ from vna_lifecycle.ports.knowing import (
     KnowsTruth,
     Observation,
     ProbesBehaviour,
+    TruthFlaw,
     TruthRecord,
 )
 from vna_lifecycle.ports.normalizing import (
@@ -128,6 +129,7 @@ __all__ = [
     "TargetStore",
     "Tiers",
     "TruthDifference",
+    "TruthFlaw",
     "TruthRecord",
     "Urgency",
     "WaveCase",

@@ -50,9 +50,29 @@ class TruthRecord:
     place: str = ""
 
 
+@frozen(kw_only=True)
+class TruthFlaw:
+    """Something in a source's database that cannot be used. ``place`` says where it is (a line of an extract).
+
+    ``code`` is a stable kebab-case word, ``message`` says what is wrong, without the value. When ``used``, the rest of
+    the record counts, as a `TruthRecord` of its own; otherwise none of it does.
+    """
+
+    place: str
+    code: str
+    message: str
+    study_uid: str = ""
+    used: bool = False
+
+
 class KnowsTruth(Protocol):
     """A source whose own database can be asked, beyond what the headers say."""
 
-    def truth(self) -> Iterator[TruthRecord]:
-        """One record for every study that the database knows, deleted and hidden ones too."""
+    def truth(self) -> Iterator[TruthRecord | TruthFlaw]:
+        """One record for every study that the database knows, deleted and hidden ones too, and what cannot be used.
+
+        Raises:
+            ArchiveError: the database does not answer.
+            ConfigurationError: the extract cannot be used as a whole.
+        """
         ...
