@@ -7,6 +7,7 @@ is killed, by its own pid, at its end; tests make buckets of their own with `Ser
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -49,18 +50,14 @@ class Server:
     region: str = "us-east-1"
 
     def client(self) -> S3Client:
-        """A client of its own for the test, apart from any code under test."""
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint_url,
-            region_name=self.region,
-            aws_access_key_id=self.access_key_id,
-            aws_secret_access_key=self.secret_access_key,
-            config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
-        )
+        """A client for the test, apart from any code under test."""
+        return _client(self)
 
     def bucket(self, *, locked: bool = False, versioned: bool = False) -> str:
-        """A new bucket; ``locked`` with Object Lock, which implies versions."""
+        """A new bucket; ``locked`` with Object Lock, which implies versions.
+
+        Few of them: SeaweedFS keeps volumes for each. `place` is for tests that need no bucket of their own.
+        """
         name = f"test-{os.getpid()}-{next(_numbers)}"
         client = self.client()
         client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=locked)
@@ -68,10 +65,31 @@ class Server:
             client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
         return name
 
+    def place(self, *, locked: bool = False) -> tuple[str, str]:
+        """A bucket that tests share, and a prefix that nobody else has."""
+        return _shared_bucket(self, locked), f"place-{next(_numbers)}"
+
     @property
     def secrets(self) -> dict[str, str]:
         """For a `Site.secret` that resolves ``env:S3_KEY`` and ``env:S3_SECRET``."""
         return {"env:S3_KEY": self.access_key_id, "env:S3_SECRET": self.secret_access_key}
+
+
+@functools.cache
+def _client(server: Server) -> S3Client:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.endpoint_url,
+        region_name=server.region,
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+    )
+
+
+@functools.cache
+def _shared_bucket(server: Server, locked: bool) -> str:
+    return server.bucket(locked=locked)
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,0 +1,1 @@
+"""Buckets of S3, or of servers like it, as archives."""

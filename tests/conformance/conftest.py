@@ -1,0 +1,5 @@
+"""Servers that archives are opened on."""
+
+from peers.s3 import ministack, seaweed
+
+__all__ = ["ministack", "seaweed"]
