@@ -5,6 +5,7 @@ at types, and nothing ever raises NotImplementedError. Methods report per-instan
 `StoreFailure`) and go on; they raise `ArchiveError` only when the archive as a whole does not answer.
 """
 
+from vna_lifecycle.policy.packing import BatchLimits
 from vna_lifecycle.ports.accepting import (
     AcceptanceCheck,
     Collision,
@@ -81,6 +82,7 @@ __all__ = [
     "AcceptanceCheck",
     "Archive",
     "Batch",
+    "BatchLimits",
     "Cancellation",
     "Clock",
     "Collision",

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import Manifest
+from vna_lifecycle.policy.packing import BatchLimits
 from vna_lifecycle.ports.reading import Fetched
 
 
@@ -106,12 +107,24 @@ class Done:
 class ImportsInBatches(Protocol):
     """Writing an archive that imports by asynchronous jobs (AWS HealthImaging)."""
 
+    @property
+    def limits(self) -> BatchLimits:
+        """What one batch may hold; `vna_lifecycle.policy.packing.pack` makes batches that keep to it."""
+        ...
+
     def stage(self, batch: Batch, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Staged | StoreFailure]:
-        """Put each instance where the job will find it. Staging the same bytes again is harmless."""
+        """Put each instance where the job will find it. Staging the same bytes again is harmless.
+
+        What is staged is in the results of `Done`, also what the job need not import because it is there already, or
+        must not because other bytes are. What is not taken at all is a `StoreFailure` here, and in no results.
+        """
         ...
 
     def submit(self, batch: Batch) -> JobToken:
-        """Start the job; the same ``batch.key`` gives the same job, however often it is submitted."""
+        """Let the job begin; the same ``batch.key`` gives the same job, however often it is submitted.
+
+        It need not have begun when this returns: what the target cannot begin at once, later polls begin.
+        """
         ...
 
     def poll(self, token: JobToken) -> Pending | Done:

@@ -14,6 +14,7 @@ from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused, Stu
 from vna_lifecycle.ports import (
     Archive,
     Batch,
+    BatchLimits,
     Done,
     Fetched,
     FetchFailure,
@@ -128,6 +129,10 @@ class _Stores:
 class _Imports:
     _inner: ImportsInBatches
     _plan: Plan
+
+    @property
+    def limits(self) -> BatchLimits:
+        return self._inner.limits
 
     def stage(self, batch: Batch, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Staged | StoreFailure]:
         plan = self._plan

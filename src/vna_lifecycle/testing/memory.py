@@ -25,6 +25,7 @@ from vna_lifecycle.plugin import Registry, impl
 from vna_lifecycle.ports import (
     Archive,
     Batch,
+    BatchLimits,
     ConflictClass,
     Done,
     Fetched,
@@ -195,6 +196,10 @@ class _Stores:
 @frozen
 class _Imports:
     _state: MemoryState
+
+    @property
+    def limits(self) -> BatchLimits:
+        return BatchLimits()
 
     def stage(self, batch: Batch, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Staged | StoreFailure]:
         for item in instances:
