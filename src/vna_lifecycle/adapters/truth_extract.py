@@ -156,7 +156,7 @@ class TruthExtract:
         return ConfigurationError(
             f"the truth extract {self.path.name} cannot be used: {place}{what}",
             problems=((self.setting, f"{place}{what}"),),
-            hint="Extract it again as CSV in UTF-8, beginning with a line of column names (see the reference: truth extract)",
+            hint="Extract it again as CSV in UTF-8, with a line of column names (see the reference: truth extract)",
         )
 
 
