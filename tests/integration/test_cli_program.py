@@ -142,6 +142,20 @@ def test_a_dry_run_changes_nothing(cli: Cli, folder: Path) -> None:
     assert cli("status", "--json").json["waves"][0]["imported"] == 1
 
 
+def test_run_does_what_the_three_verbs_do_and_then_nothing_again(cli: Cli, folder: Path) -> None:
+    dry = cli("run", "--dry-run", "--json").json
+    assert [(wave["name"], wave["studies"]) for wave in dry["plan"]["waves"]] == [("pilot", 1), ("rest", 2)]
+    assert cli("status", "--json").json["waves"] == []
+    assert list((folder / "new").iterdir()) == []
+    ran = cli("run", expect=1).out
+    assert "pilot: 1 of 1 studies transferred (complete)" in ran
+    assert "rest: 1 of 2 studies transferred, 1 incomplete" in ran
+    again = cli("run", "--json", expect=1).json
+    assert (again["inventories"], again["plan"]) == ([], None)
+    assert [(wave["transferred"], wave["remaining"]) for wave in again["waves"]] == [(1, 0), (1, 0)]
+    assert cli("status", "--json").json["sources"][0]["inventory"] == 1
+
+
 def test_a_dry_run_with_retry_counts_what_ended_incomplete(cli: Cli) -> None:
     moved(cli)
     assert [wave["studies"] for wave in cli("transfer", "--dry-run", "--json").json["waves"]] == [0, 0]

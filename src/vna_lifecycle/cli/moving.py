@@ -108,21 +108,62 @@ def transfer(
             raise StateError("nothing is planned", hint="vna-lifecycle plan")
         if dry_run:
             return _transfer_dry(opening, waves, retry=retry, show=show)
-        results: list[TransferResult] = []
-        for name in waves:
-            with telling() as tell:
-                result = opening.transfer(name, retry=retry, progress=tell)
-            results.append(result)
-            if not show.json:
-                say(str(result))
-            if result.outcome == "cancelled":
-                break
-        incomplete = any(result.outcome != "complete" for result in results)
-        if show.json:
-            print_json({"dry_run": False, "waves": [asdict(result) for result in results]})
-        elif incomplete and results[-1].outcome != "cancelled":
-            say("Why, and what to do: vna-lifecycle findings; vna-lifecycle remediate; vna-lifecycle status")
-    return int(incomplete)
+        results = _transfer(opening, waves, retry=retry, show=show)
+    if show.json:
+        print_json({"dry_run": False, "waves": [asdict(result) for result in results]})
+    return int(any(result.outcome != "complete" for result in results))
+
+
+def run(
+    *,
+    retry: Annotated[
+        bool, Parameter(negative=(), help="Also try again what ended incomplete or failed for good.")
+    ] = False,
+    dry_run: DryRun = False,
+    program: ProgramFolder = HERE,
+    show: Show = PLAIN,
+) -> int:
+    """Inventory what has none yet, plan what has no place, and transfer all waves: the same command goes on.
+
+    Nothing is accepted by it. Exit code 1 if studies are left that are not proved to be at the target. A dry run takes
+    the inventories, and ends with the plan.
+    """
+    with opened(program) as opening:
+        catalog, sources = opening.catalog, opening.config.migration.sources
+        unseen = [name for name in sources if catalog.latest_inventory(name) is None]
+        with telling() as tell:
+            inventories = opening.take_inventory(unseen, progress=tell) if unseen else []
+        planned = opening.plan(dry_run=dry_run) if opening.status().unplanned else None
+        if not show.json:
+            say("\n".join([*map(str, inventories), *(plan_lines(planned) if planned else [])]) or "nothing new to plan")
+        waves = [] if dry_run or opening.cancelled.is_set() else opening.waves()
+        results = _transfer(opening, waves, retry=retry, show=show)
+    if show.json:
+        print_json(
+            {
+                "dry_run": dry_run,
+                "inventories": [asdict(result) for result in inventories],
+                "plan": plan_dict(planned, dry_run=dry_run) if planned else None,
+                "waves": [asdict(result) for result in results],
+            }
+        )
+    elif dry_run:
+        say("Nothing was moved (--dry-run).")
+    return int(not dry_run and not (results and all(result.outcome == "complete" for result in results)))
+
+
+def _transfer(program: Program, waves: Sequence[str], *, retry: bool, show: Show) -> list[TransferResult]:
+    results: list[TransferResult] = []
+    for name in waves:
+        with telling() as tell:
+            results.append(program.transfer(name, retry=retry, progress=tell))
+        if not show.json:
+            say(str(results[-1]))
+        if results[-1].outcome == "cancelled":
+            return results
+    if not show.json and any(result.outcome != "complete" for result in results):
+        say("Why, and what to do: vna-lifecycle findings; vna-lifecycle remediate; vna-lifecycle status")
+    return results
 
 
 def _transfer_dry(program: Program, waves: Sequence[str], *, retry: bool, show: Show) -> int:

@@ -1,8 +1,12 @@
-"""The VR of public attributes (PS3.6), looked up in pydicom's dictionary, which is loaded at the first question."""
+"""The VR of public attributes (PS3.6), from a table of our own, and their keywords, from pydicom's.
+
+What counts as the same instance depends on the VRs: with the installed pydicom's, an upgrade could change digests.
+"""
 
 from __future__ import annotations
 
 from functools import cache
+from importlib.resources import files
 from typing import Final
 
 TEXT_VRS: Final = frozenset(
@@ -12,16 +16,30 @@ TEXT_VRS: Final = frozenset(
 
 
 @cache
+def _table() -> tuple[dict[int, bytes], list[tuple[int, int, bytes]]]:
+    """VRs by tag, and those of repeating groups and elements (PS3.5 7.6) as mask, tag under the mask, VR."""
+    single: dict[int, bytes] = {}
+    repeating: list[tuple[int, int, bytes]] = []
+    for line in files(__package__).joinpath("vr.txt").read_bytes().splitlines()[1:]:  # after its title
+        vr, *tags = line.split()
+        for tag in tags:
+            if b"x" in tag:
+                mask = int("".join("0" if digit == "x" else "F" for digit in tag.decode()), 16)
+                repeating.append((mask, int(tag.replace(b"x", b"0"), 16), vr))
+            else:
+                single[int(tag, 16)] = vr
+    return single, repeating
+
+
+@cache
 def vr_of(tag: int) -> bytes:
     """The VR of a public tag; the first of several alternatives; ``b""`` for private and unknown tags."""
-    from pydicom.datadict import dictionary_VR
-
     if tag >> 16 & 1:
         return b""
-    try:
-        return dictionary_VR(tag)[:2].encode()
-    except KeyError:
-        return b""
+    single, repeating = _table()
+    if (vr := single.get(tag)) is not None:
+        return vr
+    return next((vr for mask, value, vr in repeating if tag & mask == value), b"")
 
 
 @cache

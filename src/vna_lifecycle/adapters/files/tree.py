@@ -70,6 +70,7 @@ class Tree:
         """
         self.archive = archive
         self.root = Path(os.path.realpath(root))
+        self._prefix = os.fsencode(self.root).rstrip(b"/")
         self._identity = self._look()
 
     def check(self) -> None:
@@ -96,7 +97,7 @@ class Tree:
 
     def path(self, position: Position) -> Path:
         """Where ``position`` is on this machine."""
-        return Path(os.fsdecode(b"/".join((os.fsencode(self.root), *position))))
+        return Path(os.fsdecode(b"/".join((self._prefix, *position)))) if position else self.root
 
     def find(self, locator: str) -> Place:
         """The regular file that a locator names.
@@ -105,15 +106,17 @@ class Tree:
             ValueError: the locator leads out of the root, through a symbolic link, or to no regular file.
             OSError: it cannot be looked at.
         """
-        position = position_of(locator)
-        found = os.lstat(self.root)
-        for depth in range(1, len(position) + 1):
-            if depth > 1 and not stat.S_ISDIR(found.st_mode):
+        *folders, name = position_of(locator)
+        path = self._prefix  # as bytes: objects for each step would cost more than looking at it
+        for folder in folders:
+            path += b"/" + folder
+            if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise ValueError("the locator leads through something that is no folder")
-            found = os.lstat(self.path(position[:depth]))
+        path += b"/" + name
+        found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("the locator names something that is no regular file")
-        return Place(path=self.path(position), size=found.st_size)
+        return Place(path=Path(os.fsdecode(path)), size=found.st_size)
 
     def walk(self, start: Position = (), end: Position | None = None, *, below: Position = ()) -> Iterator[Entry]:
         """Everything from ``start`` up to, not including, ``end``, in order; one folder's names are held at a time.
