@@ -17,6 +17,7 @@ from vna_lifecycle.adapters.dimse.wire.channel import P_DATA, Channel
 from vna_lifecycle.dicom.limits import LIMITS, refused
 from vna_lifecycle.dicom.part10 import begin
 from vna_lifecycle.dicom.source import Source
+from vna_lifecycle.errors import DicomRefused
 
 _BATCH: Final = 640 << 10
 _COMMAND_ROOM: Final = 2048
@@ -45,7 +46,7 @@ def open_data_set(path: Path | str) -> DataSet:
     """Find the data set behind preamble and file meta information.
 
     Raises:
-        DicomRefused: there is none.
+        DicomRefused: there is none, or it has an odd length: no fragment may (PS3.8 Annex E.1), and peers abort.
         OSError: the file cannot be opened or read.
     """
     descriptor = os.open(path, _OPEN)
@@ -56,6 +57,13 @@ def open_data_set(path: Path | str) -> DataSet:
 
         size = os.fstat(descriptor).st_size
         beginning = begin(Source(read_at, size, os.pread(descriptor, _HEAD, 0)), LIMITS)
+        if (size - beginning.start) & 1:
+            raise DicomRefused(
+                "the data set has an odd number of bytes, which cannot be sent over DIMSE as they are",
+                code="odd-length",
+                offset=size,
+                hint="Move this object by another way, such as DICOMweb or files.",
+            )
         return DataSet(descriptor, beginning.start, size - beginning.start, beginning.transfer_syntax)
     except BaseException:
         os.close(descriptor)
