@@ -59,8 +59,7 @@ class Journal:
         """
         if not events:
             return ()
-        self.vault.put_sealed(self._evidence)  # before the events that refer to it
-        self._evidence.clear()
+        self._put_evidence()  # before the events that refer to it
         drafts = [Draft(event=event, key=key, actor=actor or self._actor) for key, event in events]
         recorded = self.ledger.append(drafts, epoch=self._epoch)
         new = [event for event in recorded if event.sequence >= self._folded]
@@ -123,19 +122,23 @@ class Journal:
         return Manifest.from_bytes(self.vault.get(address))
 
     def keep_members(self, members: Iterable[tuple[str, str]]) -> str:
-        """Put pairs of label and Study Instance UID into the vault, in bounded pieces; the address of the whole."""
+        """Put pairs, of label and Study Instance UID say, into the vault, in bounded pieces; the address of the whole.
+
+        They can be read at once.
+        """
         addresses: list[str] = []
         chunk: list[tuple[str, str]] = []
         for member in members:
             chunk.append(member)
             if len(chunk) == MEMBERS_PER_CHUNK:
                 addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
-                self.vault.put_sealed(self._evidence)  # a plan may be larger than memory
-                self._evidence.clear()
+                self._put_evidence()  # a plan may be larger than memory
                 chunk = []
         if chunk:
             addresses.append(self._keep_json(PROGRAM_SCOPE, chunk))
-        return self._keep_json(PROGRAM_SCOPE, addresses)
+        whole = self._keep_json(PROGRAM_SCOPE, addresses)
+        self._put_evidence()
+        return whole
 
     def members(self, address: str) -> Iterator[tuple[str, str]]:
         """The pairs of label and Study Instance UID behind an address that `keep_members` gave."""
@@ -182,6 +185,10 @@ class Journal:
     def facts(self, address: str) -> Any:
         """What `keep_facts` kept."""
         return json.loads(self.vault.get(address))
+
+    def _put_evidence(self) -> None:
+        self.vault.put_sealed(self._evidence)
+        self._evidence.clear()
 
     def _keep_json(self, scope: str, value: object) -> str:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
