@@ -54,6 +54,11 @@ class Layout:
         return self.folder / "spool"
 
     @property
+    def reports(self) -> Path:
+        """The report: a page, its facts, and tables."""
+        return self.folder / "reports"
+
+    @property
     def lease(self) -> Path:
         """Held by the one process that has effects."""
         return self.folder / "lease"

@@ -25,10 +25,10 @@ class Standing(enum.Enum):
 
 @frozen(kw_only=True)
 class Obstacle:
-    """One thing that blocks cutover: a sentence, what to do, and who can. ``wave`` is ``""`` where it is about all."""
+    """One thing that blocks cutover: a sentence, what to do, and who can. No ``waves`` where it is about all."""
 
     sentence: str
-    wave: str = ""
+    waves: tuple[str, ...] = ()
     remedy: str = ""
     who: str = ""
 

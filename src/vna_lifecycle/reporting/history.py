@@ -23,7 +23,10 @@ _ANY_TIME: Final = frozenset({"content-chosen"})
 
 
 class History:
-    """The ledger, folded once from its beginning, over as many studies as it has: some 120 bytes for each."""
+    """The ledger, folded once from its beginning, over as many studies as it has: some 200 bytes for each.
+
+    ``exclusions`` are those on record, oldest first.
+    """
 
     def __init__(self, events: Iterable[on_record.RecordedEvent]) -> None:
         self._steps: dict[str, bytearray] = {}
@@ -31,6 +34,7 @@ class History:
         self._planned: dict[tuple[str, int], int] = {}
         self._settled: dict[str, int] = {}
         self._begun = self._last = 0
+        self.exclusions: list[on_record.StudiesExcluded] = []
         for recorded in events:
             self._fold(recorded)
 
@@ -64,6 +68,8 @@ class History:
             case on_record.WavePlanned():
                 self._planned[event.wave, event.plan] = seconds
                 self._begun = self._begun or seconds
+            case on_record.StudiesExcluded():
+                self.exclusions.append(event)
             case on_record.WaveExamined() | on_record.SignedOff() | on_record.FindingsWaived():
                 self._settled[event.wave] = seconds
             case _:

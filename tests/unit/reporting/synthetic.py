@@ -222,13 +222,13 @@ REALISTIC = Facts(
         allowed=False,
         obstacles=(
             Obstacle(
-                wave="cross-sectional 2020-2025",
+                waves=("cross-sectional 2020-2025",),
                 sentence="2 studies are incomplete at the target: the old archive has different images under one UID.",
                 remedy="Decide which image is the true one, then transfer the wave again.",
                 who="The imaging engineer, with the radiologist who knows the study",
             ),
             Obstacle(
-                wave="cross-sectional 2020-2025",
+                waves=("cross-sectional 2020-2025",),
                 sentence="Acceptance has not examined it.",
                 remedy="vna-lifecycle accept 'cross-sectional 2020-2025'",
                 who="The imaging engineer",
@@ -328,13 +328,13 @@ EMPTY = Facts(
 
 def many(waves: int) -> Facts:
     """As many waves as asked for, the first third of them ready, all of the others in the way of cutover."""
-    made = [evolve(PILOT if n < waves // 3 else REST, name=f"wave {n + 1:02} of {waves}") for n in range(waves)]
-    obstacles = [
-        Obstacle(wave=wave.name, sentence="Acceptance has not examined it.", remedy="vna-lifecycle accept")
-        for wave in made
-        if not wave.ready
-    ]
-    return evolve(REALISTIC, waves=made, gate=Gate(allowed=False, obstacles=tuple(obstacles)))
+    made = [evolve(PILOT if n < waves // 3 else REST, name=f"CT and MR, part {n + 1:02}") for n in range(waves)]
+    names = [wave.name for wave in made if not wave.ready]
+    obstacles = (
+        Obstacle(waves=tuple(names), sentence="Acceptance has not examined them.", remedy="vna-lifecycle accept"),
+        *(Obstacle(waves=(name,), sentence="2 studies are incomplete at the target.") for name in names),
+    )
+    return evolve(REALISTIC, waves=tuple(made), gate=Gate(allowed=False, obstacles=obstacles))
 
 
 def allowed() -> Facts:

@@ -1,0 +1,193 @@
+"""From what the program knows to what the report shows: waves, gate, people's decisions, sources."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from vna_lifecycle.catalog.decisions import AttemptLine, Decisions, SignOffLine, WaiverLine
+from vna_lifecycle.catalog.values import StudySummary, StudyWork
+from vna_lifecycle.config import SourceConfig
+from vna_lifecycle.engine.accept_result import acceptance_from
+from vna_lifecycle.engine.status import SourceLine, Status, WaveLine
+from vna_lifecycle.errors import EvidenceErased
+from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.reporting.facts import (
+    Attempt,
+    Gate,
+    GateDecision,
+    Observed,
+    Obstacle,
+    SignOffOnRecord,
+    SourceReport,
+    WaiverOnRecord,
+    WaveReport,
+)
+from vna_lifecycle.reporting.tallies import PictureTally
+from vna_lifecycle.reporting.words import counted
+
+ReadFacts = Callable[[str], Any]
+"""Gives what was kept as facts under a vault address."""
+
+_MISSING: Final = (
+    ("missing", "not at the target"),
+    ("differ", "different at the target"),
+    ("extra", "at the target that should not be there"),
+    ("held", "held back"),
+    ("refused", "refused"),
+)
+
+
+def why_not_there(work: StudyWork) -> str:
+    """Why a study stands where it stands, if that is no good place."""
+    match work.state:
+        case MigrationState.FAILED:
+            return f"{work.phase or 'work'} failed: {work.code.replace('-', ' ')}"
+        case MigrationState.INCOMPLETE:
+            counts = ((getattr(work, name), what) for name, what in _MISSING)
+            return ", ".join(f"{counted(count, 'instance')} {what}" for count, what in counts if count)
+        case MigrationState.HELD:
+            return work.code.replace("-", " ")
+        case MigrationState.WITHDRAWING | MigrationState.WITHDRAWN:
+            return "this program's copies were taken back from the target"
+        case _:
+            return ""
+
+
+def wave_report(line: WaveLine, decisions: Decisions, read: ReadFacts) -> WaveReport:
+    """A wave of the status, with its acceptances."""
+    return WaveReport(
+        name=line.name,
+        studies=line.studies,
+        instances=line.instances,
+        size=line.size,
+        imported=line.imported,
+        ready=line.ready,
+        reasons=line.blockers,
+        states=line.states,
+        attempts=tuple(_attempt(attempt, read) for attempt in decisions.attempts(line.name)),
+    )
+
+
+def _attempt(line: AttemptLine, read: ReadFacts) -> Attempt:
+    return Attempt(
+        number=line.attempt,
+        time=line.time,
+        outcome=line.outcome,
+        population=line.population,
+        sampled=line.sampled if line.outcome else line.size,
+        defective=line.defective,
+        confidence=float(line.confidence),
+        max_defect_rate=float(line.max_defect_rate),
+        blockers=line.blockers,
+        warnings=line.warnings,
+        checks=line.checks,
+        not_assessed=line.not_assessed,
+        sentence=_said(line, read),
+    )
+
+
+def _said(line: AttemptLine, read: ReadFacts) -> str:
+    if not line.outcome:
+        return f"{counted(line.size, 'study')} of {line.population:,} drawn to be examined; no result yet."
+    try:
+        result = acceptance_from(read(line.result_ref))
+    except EvidenceErased:
+        result = None
+    if result is None or result.verdict is None:
+        return "Given up before it ended: another one has to be made."
+    reasons = f": {'; '.join(result.verdict.reasons)}" if result.verdict.reasons else ""
+    outdated = "" if line.current else " Studies have moved since: it no longer counts."
+    return f"{line.outcome.capitalize()}{reasons}. {result.verdict.statement}{outdated}"
+
+
+def gate(status: Status, decisions: Decisions) -> Gate:
+    """Whether reading may be switched, what is in the way, and what was asked before."""
+    blocked: dict[str, list[str]] = {}
+    for wave in status.waves:
+        for blocker in wave.blockers:
+            blocked.setdefault(blocker, []).append(wave.name)
+    obstacles = [Obstacle(sentence=sentence, waves=tuple(waves)) for sentence, waves in blocked.items()]
+    of_waves = tuple(f"wave {wave.name}: " for wave in status.waves)
+    obstacles += [Obstacle(sentence=reason) for reason in status.cutover.reasons if not reason.startswith(of_waves)]
+    asked = [
+        GateDecision(time=line.time, allowed=line.allowed, by=line.by, reason=line.reason, reasons=line.reasons)
+        for line in decisions.cutovers()
+    ]
+    return Gate(allowed=status.cutover.allowed, obstacles=tuple(obstacles), decisions=tuple(asked))
+
+
+def waiver_on_record(line: WaiverLine, today: dt.date) -> WaiverOnRecord:
+    """A waiver, and whether it still holds."""
+    return WaiverOnRecord(
+        wave=line.wave,
+        finding=line.finding,
+        findings=line.findings,
+        by=line.by,
+        role=line.role,
+        reason=line.reason,
+        given=line.time,
+        expires=line.expires,
+        standing="withdrawn" if line.withdrawn else _standing(line.expires, today),
+        signed=bool(line.signature),
+    )
+
+
+def signed_off(lines: Iterable[SignOffLine], latest: int, today: dt.date) -> list[SignOffOnRecord]:
+    """The sign-offs of one wave, whose latest acceptance has the number ``latest``."""
+    return [
+        SignOffOnRecord(
+            wave=line.wave,
+            attempt=line.attempt,
+            by=line.by,
+            role=line.role,
+            meaning=line.meaning,
+            given=line.time,
+            expires=line.expires,
+            standing=_standing(line.expires, today) if line.attempt == latest else "outdated by a later acceptance",
+            signed=bool(line.signature),
+        )
+        for line in lines
+    ]
+
+
+def _standing(expires: str, today: dt.date) -> str:
+    return "expired" if expires and dt.date.fromisoformat(expires[:10]) < today else "in force"
+
+
+def source_report(line: SourceLine, known: SourceConfig, decisions: Decisions, read: ReadFacts) -> SourceReport:
+    """A source: its latest inventory, and what else is known of it."""
+    truth, profile = decisions.truth(line.archive), decisions.profile(line.archive)
+    said = "headers only: no extract of its database was given"
+    if truth is not None:
+        said = (
+            f"{counted(truth.studies, 'study')} known, {truth.deleted:,} of them deleted and {truth.hidden:,} hidden; "
+            f"{counted(truth.unusable, 'record')} unusable"
+        )
+    return SourceReport(
+        archive=line.archive,
+        inventory=line.inventory,
+        studies=line.studies,
+        instances=line.instances,
+        size=line.size,
+        refused=line.refused,
+        truth=said,
+        observed=_observed(read(profile.profile_ref)) if profile is not None else (),
+        beyond_dicom=tuple((each.what, each.disposition) for each in known.beyond_dicom),
+    )
+
+
+def _observed(facts: Any) -> tuple[Observed, ...]:
+    return tuple(Observed(name=str(each["name"]), value=str(each["value"]), unit=str(each["unit"])) for each in facts)
+
+
+def count_picture(pictures: PictureTally, summary: StudySummary) -> None:
+    """Count one study of the sources."""
+    year = summary.study_date[:4]
+    pictures.add(
+        year=int(year) if len(summary.study_date) == 8 and summary.study_date.isdecimal() and year != "0000" else None,
+        modalities=summary.modalities,
+        instances=summary.instances or 0,
+        size=summary.size,
+    )
