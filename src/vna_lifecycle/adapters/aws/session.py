@@ -6,10 +6,13 @@ A redirect to another region or host is never followed: credentials and images g
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader
 
 from vna_lifecycle.adapters.aws.settings import AwsAccess
 from vna_lifecycle.adapters.aws.trouble import RedirectRefused
@@ -38,13 +41,22 @@ def open_session(access: AwsAccess, secret: Secrets) -> boto3.Session:
         )
     if access.session_token is not None and access.access_key_id is None:
         raise ConfigurationError("a session_token needs access_key_id and secret_access_key")
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _models())
     return boto3.Session(
+        botocore_session=core,
         aws_access_key_id=_resolved(access.access_key_id, secret),
         aws_secret_access_key=_resolved(access.secret_access_key, secret),
         aws_session_token=_resolved(access.session_token, secret),
         profile_name=access.profile or None,
         region_name=access.region or None,
     )
+
+
+@functools.cache
+def _models() -> Loader:
+    """The descriptions of AWS's services, which take longer to read than all else: once for each process."""
+    return botocore.session.get_session().get_component("data_loader")  # type: ignore[no-any-return]
 
 
 def _resolved(reference: str | None, secret: Secrets) -> str | None:
