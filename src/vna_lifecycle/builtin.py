@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from vna_lifecycle.adapters.files.settings import FilesSettings, files_from_url
 from vna_lifecycle.adapters.s3.settings import S3Settings, s3_from_url
+from vna_lifecycle.checks.settings import (
+    CollisionsSettings,
+    CompletenessSettings,
+    DescriptionsSettings,
+    FidelitySettings,
+    GroupingSettings,
+    IdentitySettings,
+    ReadabilitySettings,
+    TruthSettings,
+    UnexplainedChangeSettings,
+    ValuesSettings,
+)
 from vna_lifecycle.plugin import Registry, impl
-from vna_lifecycle.ports import Archive, Site
+from vna_lifecycle.ports import AcceptanceCheck, Archive, Site, WaveCheck
 
 
 @impl
@@ -13,6 +25,16 @@ def vna_lifecycle_register(registry: Registry) -> None:
     """Register every built-in archive and check."""
     registry.archive("files", FilesSettings, open_files, schemes=("files",), from_url=files_from_url)
     registry.archive("s3", S3Settings, open_s3, schemes=("s3",), from_url=s3_from_url)
+    registry.check("completeness", CompletenessSettings, make_completeness)
+    registry.wave_check("identity", IdentitySettings, make_identity, before_transfer=True)
+    registry.wave_check("grouping", GroupingSettings, make_grouping, before_transfer=True)
+    registry.wave_check("collisions", CollisionsSettings, make_collisions)
+    registry.check("fidelity", FidelitySettings, make_fidelity, sampled=True)
+    registry.check("values", ValuesSettings, make_values)
+    registry.wave_check("descriptions", DescriptionsSettings, make_descriptions)
+    registry.wave_check("readability", ReadabilitySettings, make_readability)
+    registry.wave_check("unexplained-change", UnexplainedChangeSettings, make_unexplained_change)
+    registry.wave_check("truth", TruthSettings, make_truth)
 
 
 def open_files(settings: FilesSettings, site: Site) -> Archive:
@@ -27,3 +49,73 @@ def open_s3(settings: S3Settings, site: Site) -> Archive:
     from vna_lifecycle.adapters.s3.archive import open_archive
 
     return open_archive(settings, site)
+
+
+def make_completeness(settings: CompletenessSettings) -> AcceptanceCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.completeness import Completeness
+
+    return Completeness(settings)
+
+
+def make_identity(settings: IdentitySettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.identity import Identity
+
+    return Identity(settings)
+
+
+def make_grouping(settings: GroupingSettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.grouping import Grouping
+
+    return Grouping(settings)
+
+
+def make_collisions(settings: CollisionsSettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.collisions import Collisions
+
+    return Collisions(settings)
+
+
+def make_fidelity(settings: FidelitySettings) -> AcceptanceCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.fidelity import Fidelity
+
+    return Fidelity(settings)
+
+
+def make_values(settings: ValuesSettings) -> AcceptanceCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.values import Values
+
+    return Values(settings)
+
+
+def make_descriptions(settings: DescriptionsSettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.descriptions import Descriptions
+
+    return Descriptions(settings)
+
+
+def make_readability(settings: ReadabilitySettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.readability import Readability
+
+    return Readability(settings)
+
+
+def make_unexplained_change(settings: UnexplainedChangeSettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.unexplained_change import UnexplainedChange
+
+    return UnexplainedChange(settings)
+
+
+def make_truth(settings: TruthSettings) -> WaveCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.truth import Truth
+
+    return Truth(settings)

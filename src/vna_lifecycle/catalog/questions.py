@@ -138,13 +138,16 @@ class WaveQuestions:
         )
         found = held.where(variant.c.series_uid.in_(spread)).distinct().subquery()
         query = (
-            select(found.c.series_uid, study.c.uid, study.c.label)
+            select(found.c.series_uid, study.c.uid, study.c.label, found.c.study.in_(select(members.c.study)))
             .join_from(found, study, study.c.id == found.c.study)
             .order_by(found.c.series_uid, study.c.label)
         )
         for uid, rows in groupby(stream(self._engine, query), key=lambda row: row[0]):
+            refs = [(reference(each, label), ours) for _, each, label, ours in rows]
             yield SpreadSeries(
-                series_uid=canonical.read(uid), studies=tuple(reference(each, label) for _, each, label in rows)
+                series_uid=canonical.read(uid),
+                studies=tuple(ref for ref, ours in refs if ours),
+                elsewhere=tuple(ref for ref, ours in refs if not ours),
             )
 
     def descriptions(self) -> Iterator[DescriptionUse]:
@@ -220,12 +223,11 @@ class WaveQuestions:
             func.min(instance.c.shape) != func.max(instance.c.shape),
             func.min(instance.c.size) != func.max(instance.c.size),
         )
-        suspect = (
-            select(instance.c.sop_instance_uid)
-            .where(instance.c.part.in_(passes))
-            .group_by(instance.c.sop_instance_uid)
-            .having((func.count() > 1) & or_(*differ))
+        each = (
+            select(instance.c.sop_instance_uid).where(instance.c.part.in_(passes)).group_by(instance.c.sop_instance_uid)
         )
+        # Sorting the UIDs alone first is several times faster than carrying what is compared through the sort.
+        suspect = each.where(instance.c.sop_instance_uid.in_(each.having(func.count() > 1))).having(or_(*differ))
         query = (
             select(
                 instance.c.sop_instance_uid,

@@ -128,10 +128,11 @@ class Namesakes:
 
 @frozen(kw_only=True)
 class SpreadSeries:
-    """A Series Instance UID that several studies have. ``studies`` are all of them, in the wave or not."""
+    """A Series Instance UID that several studies have: ``studies`` of the wave, and others ``elsewhere``."""
 
     series_uid: str
     studies: tuple[StudyRef, ...]
+    elsewhere: tuple[StudyRef, ...]
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,1 @@
+"""The built-in acceptance checks: each a small module that tells what it proves, what it cannot, and what it finds."""
