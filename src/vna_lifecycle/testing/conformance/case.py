@@ -12,9 +12,11 @@ from typing import Final
 from attrs import evolve, field, frozen
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
+from vna_lifecycle.dicom.compare import compare_files
 from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
+from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import InstanceRecord, Manifest, ManifestEntry
+from vna_lifecycle.model.inventory import InstanceRecord, Manifest, ManifestEntry, Rung
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Site
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -136,6 +138,38 @@ def fetched(archive: Archive, study: StudyRef, wanted: Sequence[InstanceRecord],
     return items
 
 
+def read_files(archive: Archive, study: StudyRef, folder: Path) -> list[Fetched]:
+    """What the archive lists and serves of a study now, as files."""
+    return fetched(archive, study, list(archive.reads.list_instances(study)), folder)
+
+
 def read_back(archive: Archive, study: StudyRef, folder: Path) -> list[tuple[SOPInstanceUID, str]]:
     """What the archive lists and serves of a study now."""
-    return digests(fetched(archive, study, list(archive.reads.list_instances(study)), folder))
+    return digests(read_files(archive, study, folder))
+
+
+def require_same(found: Sequence[Fetched], expected: Sequence[Fetched], rung: Rung) -> None:
+    """See that ``found`` are the ``expected`` objects, and no others: by their bytes, or at a lower rung.
+
+    Raises:
+        AssertionError: they are not.
+    """
+    if rung is Rung.HASHED:
+        if digests(found) != digests(expected):
+            raise AssertionError("other bytes came back than those that were given")
+        return
+    left = list(found)
+    for item in expected:
+        twin = next((other for other in left if _are_one(item.path, other.path, rung)), None)
+        if twin is None:
+            raise AssertionError(f"an object did not come back as it was, to the rung {rung.name}")
+        left.remove(twin)
+    if left:
+        raise AssertionError("more came back than was given")
+
+
+def _are_one(first: Path, second: Path, rung: Rung) -> bool:
+    if scan_file(first).sop_instance_uid != scan_file(second).sop_instance_uid:
+        return False
+    reached = compare_files(first, second).rung
+    return reached is not None and reached >= rung
