@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, case, delete, func, insert, literal, select, update
 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import stream
 from vna_lifecycle.catalog.filtering import Picks, conditions
 from vna_lifecycle.catalog.projection import keep
 from vna_lifecycle.catalog.schema import draft, match, meta, migration, pick, place, study, summary, taken
+from vna_lifecycle.catalog.truth import withheld
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import Exclusion, Order, Patients, Wave, WavePlan, WavePolicy
@@ -40,11 +41,14 @@ def fill(connection: Connection, waves: Sequence[WavePolicy], exclusions: Sequen
     _pool(connection)
     picks = Picks(connection)
     excluded: dict[str, int] = {}
-    for number, exclusion in enumerate(exclusions):
-        _name(connection, number, exclusion.reason, excluded=True)
-        excluded[exclusion.reason] = excluded.get(exclusion.reason, 0) + _exclude(connection, number, exclusion, picks)
+    # What a source does not show its own readers is left out before anything that program.toml says.
+    meant = [(reason, studies) for reason, studies in withheld() if _any(connection, studies)]
+    meant += [(each.reason, select(summary.c.study).where(*conditions(each.select, picks))) for each in exclusions]
+    for number, (reason, studies) in enumerate(meant):
+        _name(connection, number, reason, excluded=True)
+        excluded[reason] = excluded.get(reason, 0) + _exclude(connection, number, studies)
     filled, notes = [], []
-    for number, policy in enumerate(waves, len(exclusions)):
+    for number, policy in enumerate(waves, len(meant)):
         _name(connection, number, policy.name, excluded=False)
         wave, remarks = _fill_wave(connection, number, policy, picks)
         filled.append(wave)
@@ -95,10 +99,13 @@ def _name(connection: Connection, number: int, name: str, *, excluded: bool) -> 
     connection.execute(insert(place).values(id=number, name=name, excluded=excluded))
 
 
-def _exclude(connection: Connection, number: int, exclusion: Exclusion, picks: Picks) -> int:
-    meant = select(summary.c.study).where(*conditions(exclusion.select, picks))
+def _any(connection: Connection, studies: Select[int]) -> bool:
+    return connection.execute(select(draft.c.study).where(draft.c.study.in_(studies)).limit(1)).first() is not None
+
+
+def _exclude(connection: Connection, number: int, studies: Select[int]) -> int:
     return connection.execute(
-        update(draft).where(draft.c.place.is_(None), draft.c.study.in_(meant)).values(place=number)
+        update(draft).where(draft.c.place.is_(None), draft.c.study.in_(studies)).values(place=number)
     ).rowcount
 
 

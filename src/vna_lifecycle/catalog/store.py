@@ -13,6 +13,7 @@ from vna_lifecycle.catalog import asking, canonical, comparing, passes, planning
 from vna_lifecycle.catalog.decisions import Decisions
 from vna_lifecycle.catalog.loading import Item
 from vna_lifecycle.catalog.questions import WaveQuestions
+from vna_lifecycle.catalog.truth import Truth
 from vna_lifecycle.catalog.values import (
     FindingLine,
     InventoryTotals,
@@ -214,6 +215,11 @@ class Catalog:
         """What the latest inventories say of a wave's studies, as of the last `refresh_studies`."""
         return WaveQuestions(self._engine, wave)
 
+    @property
+    def truth(self) -> Truth:
+        """What the sources' own databases say, beside what was found."""
+        return Truth(self._engine)
+
     # ------------------------------------------------------------------------------------------------ planning
 
     def next_plan(self) -> int:
@@ -224,7 +230,8 @@ class Catalog:
     def plan(self, waves: Sequence[WavePolicy], exclusions: Sequence[Exclusion], *, plan: int) -> WavePlan:
         """Draft plan number ``plan`` over the studies that have not moved; it replaces any earlier draft.
 
-        Exclusions first, the first that matches giving the reason; then the waves in their order. See `planning`.
+        First what the sources' own databases do not show, then exclusions, the first that matches giving the reason;
+        then the waves in their order. See `planning`.
         """
         with writing(self._engine) as connection:
             return planning.fill(connection, waves, exclusions, plan)

@@ -111,7 +111,7 @@ class CatalogCase:
 
     def truth_differences(self) -> Iterator[TruthDifference]:
         """As the catalog has them."""
-        return iter(())
+        return self.journal.catalog.truth.differences(self.wave)
 
     def collisions(self) -> Iterator[Collision]:
         """First what transfers held back, then what the listings show; that is fetched and compared."""
