@@ -1,5 +1,16 @@
 """The catalog: what was found where, planning over it, and the current state folded from the ledger."""
 
+from vna_lifecycle.catalog.decisions import (
+    AttemptLine,
+    CatchUpLine,
+    CutoverLine,
+    Decisions,
+    OpenFindings,
+    ProfileLine,
+    SignOffLine,
+    TruthLine,
+    WaiverLine,
+)
 from vna_lifecycle.catalog.store import Catalog
 from vna_lifecycle.catalog.values import (
     FindingLine,
@@ -13,13 +24,22 @@ from vna_lifecycle.catalog.values import (
 )
 
 __all__ = [
+    "AttemptLine",
     "Catalog",
+    "CatchUpLine",
+    "CutoverLine",
+    "Decisions",
     "FindingLine",
     "InventoryTotals",
+    "OpenFindings",
     "PartTotals",
+    "ProfileLine",
+    "SignOffLine",
     "StudyDelta",
     "StudySummary",
     "StudyWork",
     "Tally",
+    "TruthLine",
+    "WaiverLine",
     "WaveStatus",
 ]

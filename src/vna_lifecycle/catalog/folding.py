@@ -11,7 +11,8 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.interning import statement
-from vna_lifecycle.catalog.schema import choice, member, migration, progress, wave
+from vna_lifecycle.catalog.schema import choice, finding, member, migration, moved, progress, wave
+from vna_lifecycle.catalog.settling import settle
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState, fold
 
 Value: TypeAlias = int | str
@@ -19,6 +20,10 @@ Value: TypeAlias = int | str
 _CHUNK: Final = 10_000
 _MEMBERS: Final = statement(member)
 _SUMS: Final = (func.count(), func.sum(migration.c.instances), func.sum(migration.c.size))
+_NOTHING_FAILED: Final[dict[str, Value]] = {"phase": "", "code": "", "transient": 0, "retry_at": ""}
+NO_COPIES: Final = migration.c.expected_ref == ""
+"""The target has nothing of the study from this program: it may change its place. Else it stays, until withdrawn."""
+
 _REWRITTEN: Final = [column.name for column in migration.columns if column.name not in ("label", "study_uid")]
 _WRITE: Final = (
     update(migration)
@@ -34,6 +39,7 @@ class Studies:
         self._connection = connection
         self._rows: dict[str, dict[str, Value]] = {}
         self._progress: dict[tuple[str, str], list[int]] = {}
+        self._touched: dict[str, int] = {}
 
     def move(self, label: str, kind: str, **values: Value) -> None:
         """A study goes to the state that an event of ``kind`` leads to, with ``values`` set.
@@ -55,6 +61,10 @@ class Studies:
         if row is not None and (MigrationState(row["state"]), kind) in TRANSITIONS:
             self.move(label, kind)
 
+    def touch(self, wave: str, sequence: int) -> None:
+        """What ``wave`` holds at the target, or its list of studies, is another one: earlier acceptance is outdated."""
+        self._touched[wave] = sequence
+
     def choose(self, label: str, instance: str, content: str) -> None:
         """Keep the content that was chosen last for one of the study's instances, by its label."""
         row = upsert(choice).values(study=label, instance=instance, content=content)
@@ -72,8 +82,10 @@ class Studies:
             raise ValueError("a study that was never planned was looked at")
         row.update(values)
 
-    def place(self, members: Iterable[tuple[str, str]], kind: str, **values: Value) -> None:
+    def place(self, members: Iterable[tuple[str, str]], kind: str, sequence: int, **values: Value) -> None:
         """Put every member (label, UID) into the state that ``kind`` leads to, with ``values`` set; streamed.
+
+        Their open findings are settled, and the waves that they leave keep the sums of what is left.
 
         Raises:
             ValueError: a member's state does not allow it.
@@ -83,30 +95,40 @@ class Studies:
         for chunk in _chunks(members):
             self._connection.exec_driver_sql(_MEMBERS, chunk)
         joined = member.join(migration, migration.c.label == member.c.label)
-        known = self._connection.execute(select(migration.c.wave, migration.c.state).select_from(joined).distinct())
-        touched = {str(values["wave"])}
-        for old_wave, old_state in known:
+        known = select(migration.c.wave, migration.c.plan, migration.c.state).select_from(joined).distinct()
+        touched, left = {str(values["wave"])}, set()
+        for old_wave, old_plan, old_state in self._connection.execute(known).all():
             fold(MigrationState(old_state), kind)  # refuses what cannot be
             touched.add(old_wave)
-        values["state"] = fold(MigrationState.DISCOVERED, kind).value
+            left.add((old_wave, old_plan))
+        settle(self._connection, sequence, finding.c.study != "", finding.c.study.in_(select(member.c.label)))
+        values |= _NOTHING_FAILED | {"state": fold(MigrationState.DISCOVERED, kind).value}
         rows = select(member.c.label, member.c.study_uid, *map(literal, values.values())).where(true())
         added = upsert(migration).from_select(["label", "study_uid", *values], rows)
         self._connection.execute(
             added.on_conflict_do_update(index_elements=["label"], set_={name: added.excluded[name] for name in values})
         )
         self._connection.execute(delete(member))
-        self._recount(touched)
+        self._recount(touched, sequence)
+        self._resize(left - {(str(values["wave"]), int(values["plan"]))})
 
-    def drop(self, plan: int) -> None:
+    def drop(self, plan: int, sequence: int) -> None:
         """Set free what ``plan`` placed and what has not moved; its waves keep only what has."""
         self.write()
         freed = [state.value for state, kind in TRANSITIONS if kind == "plan-dropped"]
-        theirs = (migration.c.plan == plan, migration.c.state.in_(freed))
+        theirs = (migration.c.plan == plan, migration.c.state.in_(freed), NO_COPIES)
+        settle(self._connection, sequence, finding.c.study.in_(select(migration.c.label).where(*theirs)))
         touched = set(self._connection.execute(select(migration.c.wave).where(*theirs).distinct()).scalars())
         state = fold(MigrationState(freed[0]), "plan-dropped").value
-        self._connection.execute(update(migration).where(*theirs).values(state=state, wave="", plan=0, reason=""))
-        self._recount(touched | {""})
-        for name in self._connection.execute(select(wave.c.name).where(wave.c.plan == plan)).scalars().all():
+        free = {"state": state, "wave": "", "plan": 0, "reason": ""}
+        self._connection.execute(update(migration).where(*theirs).values(**free, **_NOTHING_FAILED))
+        self._recount(touched | {""}, sequence)
+        names = self._connection.execute(select(wave.c.name).where(wave.c.plan == plan)).scalars()
+        self._resize({(name, plan) for name in names})
+
+    def _resize(self, rows: set[tuple[str, int]]) -> None:
+        """The waves, as these plans filled them, hold what is left in them and has moved."""
+        for name, plan in sorted(rows):
             left = select(*_SUMS).where(migration.c.wave == name, migration.c.plan == plan)
             studies, instances, size = self._connection.execute(left).one()
             this = (wave.c.name == name, wave.c.plan == plan)
@@ -127,6 +149,11 @@ class Studies:
             sums = {column: progress.c[column] + row.excluded[column] for column in ("studies", "instances", "size")}
             self._connection.execute(row.on_conflict_do_update(index_elements=["wave", "state"], set_=sums))
         self._progress.clear()
+        for name, sequence in sorted(self._touched.items()):
+            row = upsert(moved).values(wave=name, sequence=sequence)
+            latest = {"sequence": row.excluded.sequence}
+            self._connection.execute(row.on_conflict_do_update(index_elements=["wave"], set_=latest))
+        self._touched.clear()
 
     def _row(self, label: str) -> dict[str, Value] | None:
         row = self._rows.get(label)
@@ -142,8 +169,9 @@ class Studies:
         for position, number in enumerate((1, int(row["instances"]), int(row["size"]))):
             sums[position] += sign * number
 
-    def _recount(self, waves: set[str]) -> None:
+    def _recount(self, waves: set[str], sequence: int) -> None:
         names = sorted(waves)
+        self._touched |= dict.fromkeys(names, sequence)
         self._connection.execute(delete(progress).where(progress.c.wave.in_(names)))
         rows = (
             select(migration.c.wave, migration.c.state, *_SUMS)

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, case, delete, 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import stream
 from vna_lifecycle.catalog.filtering import Picks, conditions
+from vna_lifecycle.catalog.folding import NO_COPIES
 from vna_lifecycle.catalog.projection import keep
 from vna_lifecycle.catalog.schema import draft, match, meta, migration, pick, place, study, summary, taken
 from vna_lifecycle.catalog.truth import withheld
@@ -23,7 +24,7 @@ from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import Exclusion, Order, Patients, Wave, WavePlan, WavePolicy
 
 PLANNABLE: Final = tuple(sorted(state.value for state, kind in TRANSITIONS if kind == "wave-planned"))
-"""States in which a study may be planned; in any other it keeps its wave."""
+"""States in which a study may be planned; in any other, or with copies at the target, it keeps its wave."""
 
 _ORDERS: Final = {
     Order.NEWEST_FIRST: (summary.c.day.is_(None), summary.c.day.desc(), summary.c.clock.desc()),
@@ -90,7 +91,7 @@ def _pool(connection: Connection) -> None:
     rows = (
         select(*(summary.c[name] for name in names), func.coalesce(summary.c.instances, 0))
         .join_from(summary, migration, migration.c.label == summary.c.label, isouter=True)
-        .where(migration.c.state.is_(None) | migration.c.state.in_(PLANNABLE))
+        .where(migration.c.state.is_(None) | (migration.c.state.in_(PLANNABLE) & NO_COPIES))
     )
     connection.execute(insert(draft).from_select([*names, "instances"], rows))
 

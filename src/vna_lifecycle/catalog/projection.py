@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from vna_lifecycle.catalog import deciding, settling
+from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.folding import Studies, Value
-from vna_lifecycle.catalog.schema import PROJECTED, finding, meta, pause, recorded_inventory, wave
+from vna_lifecycle.catalog.schema import PROJECTED, meta, pause, recorded_inventory, wave
 from vna_lifecycle.errors import LedgerCorrupt, StateError
 from vna_lifecycle.model import event as on_record
-
-Members: TypeAlias = Callable[[str], Iterable[tuple[str, str]]]
 
 _NO_FAILURE: Final[Mapping[str, Value]] = {"phase": "", "code": "", "transient": 0, "retry_at": ""}
 _CAUGHT_UP: Final = "caught-up/"
@@ -61,8 +61,10 @@ def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], mem
                 hint="fold the ledger from where the catalog stands",
             )
         try:
-            if not _apply_to_study(studies, recorded.event) and not _apply_to_plan(
-                connection, studies, recorded, members
+            if _apply_to_study(studies, recorded):
+                settling.follow(connection, recorded.sequence, recorded.event)
+            elif not _apply_to_plan(connection, studies, recorded, members) and not deciding.apply(
+                connection, recorded, members
             ):
                 _apply_to_program(connection, recorded)
         except ValueError as exc:
@@ -86,8 +88,9 @@ def _copied(event: on_record.Event, *names: str) -> dict[str, Value]:
     return {name: getattr(event, name) for name in names}
 
 
-def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
+def _apply_to_study(studies: Studies, recorded: on_record.RecordedEvent) -> bool:
     """Whether the event was about one study, which then has moved on."""
+    event = recorded.event
     match event:
         case on_record.StudyFetched():
             found = _copied(event, "attempt", "instances", "size", "manifest_ref")
@@ -102,6 +105,7 @@ def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
             proved = _copied(event, "attempt", "instances", "size", "rung", "read_back_ref")
             cleared = dict.fromkeys(_COUNTS, 0) | {"matched": event.instances}
             studies.move(event.study, event.kind, **proved, **cleared, **_NO_FAILURE)
+            studies.touch(event.wave, recorded.sequence)
         case on_record.StudyIncomplete():
             studies.move(event.study, event.kind, **_copied(event, "attempt", *_COUNTS))
         case on_record.StudyFailed():
@@ -118,8 +122,9 @@ def _apply_to_study(studies: Studies, event: on_record.Event) -> bool:
             studies.move_if_waiting(event.study, event.kind)
         case on_record.WithdrawIntended():
             studies.move(event.study, event.kind, token=event.token)
-        case on_record.StudyWithdrawn():
-            studies.move(event.study, event.kind)
+        case on_record.StudyWithdrawn():  # an expectation is kept as long as copies may be there
+            studies.move(event.study, event.kind, expected_ref="", **_NO_FAILURE)
+            studies.touch(event.wave, recorded.sequence)
         case _:
             return False
     return True
@@ -131,15 +136,17 @@ def _apply_to_plan(
     """Whether the event placed many studies at once, or set them free."""
     match recorded.event:
         case on_record.WavePlanned() as event:
-            studies.place(members(event.members_ref), event.kind, wave=event.wave, plan=event.plan, reason="")
+            placed: dict[str, Value] = {"wave": event.wave, "plan": event.plan, "reason": ""}
+            studies.place(members(event.members_ref), event.kind, recorded.sequence, **placed)
             totals = _copied(event, "plan", "studies", "instances", "size")
             fixed = _copied(event, "members_ref", "policy_sha256", "modification_time")
             connection.execute(delete(wave).where(wave.c.name == event.wave, wave.c.plan == event.plan))
             connection.execute(insert(wave).values(name=event.wave, sequence=recorded.sequence, **totals, **fixed))
         case on_record.StudiesExcluded() as event:
-            studies.place(members(event.members_ref), event.kind, wave="", plan=event.plan, reason=event.reason)
+            left_out: dict[str, Value] = {"wave": "", "plan": event.plan, "reason": event.reason}
+            studies.place(members(event.members_ref), event.kind, recorded.sequence, **left_out)
         case on_record.PlanDropped() as event:
-            studies.drop(event.plan)
+            studies.drop(event.plan, recorded.sequence)
         case _:
             return False
     keep(connection, "plan", max(latest_plan(connection), recorded.event.plan))
@@ -149,8 +156,9 @@ def _apply_to_plan(
 def _apply_to_program(connection: Connection, recorded: on_record.RecordedEvent) -> None:
     match recorded.event:
         case on_record.FindingRecorded() as event:
-            values = _copied(event, "severity", "check", "study", "wave", "subjects", "evidence_ref")
-            connection.execute(insert(finding).values(sequence=recorded.sequence, kind=event.finding, **values))
+            settling.record(connection, recorded.sequence, event)
+        case on_record.FindingSettled() as event:
+            settling.follow(connection, recorded.sequence, event)
         case on_record.WavePaused() as event:
             connection.execute(delete(pause).where(pause.c.wave == event.wave))
             paused = {"wave": event.wave, "by": event.by, "reason": event.reason}

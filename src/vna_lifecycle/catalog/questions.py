@@ -243,12 +243,12 @@ class WaveQuestions:
         )
         for uid, found in groupby(stream(self._engine, query), key=lambda row: row[0]):
             rows = list(found)
-            ours = [reference(row.uid, row.label) for row in rows if row.ours]
-            if ours:
+            studies = {reference(row.uid, row.label): bool(row.ours) for row in rows}
+            if any(studies.values()):
                 yield Collision(
-                    study=ours[0],
-                    studies=tuple(dict.fromkeys(reference(row.uid, row.label) for row in rows)),
                     sop_instance_uid=canonical.read(uid),
+                    studies=tuple(ref for ref, ours in studies.items() if ours),
+                    elsewhere=tuple(ref for ref, ours in studies.items() if not ours),
                     copies=tuple((row.archive, canonical.read(row.locator)) for row in rows),
                     conflict=None,
                 )

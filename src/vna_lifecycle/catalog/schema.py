@@ -240,7 +240,73 @@ finding = _table(
     *map(_text, ("kind", "severity", "check", "study", "wave")),
     _number("subjects"),
     _text("evidence_ref"),
+    _text("origin"),
+    _number("settled", nullable=True),  # the sequence of the event that settled it; NULL while it is open
     Index("finding_by_wave", "wave"),
+    Index("finding_by_study", "study"),
+    Index("finding_by_evidence", "evidence_ref"),
+)
+attempt = _table(
+    "attempt",
+    Column("wave", Text, primary_key=True),
+    _key("attempt"),
+    _number("sequence"),
+    *map(_text, ("time", "seed", "confidence", "max_defect_rate", "population_ref", "policy_sha256")),
+    *map(_count, ("population", "size", "sampled", "defective", "blockers", "warnings")),
+    *map(_word, ("outcome", "checks", "not_assessed", "result_ref")),
+    clustered=True,
+)
+moved = _table("moved", Column("wave", Text, primary_key=True), _number("sequence"), clustered=True)
+DECIDED: Final = ("by", "role", "expires", "key", "statement", "signature")
+waiver = _table(
+    "waiver",
+    Column("waiver", Text, primary_key=True),
+    _number("sequence"),
+    *map(_text, ("time", "wave", "finding", "covers_ref", "reason", *DECIDED)),
+    _number("findings"),
+    *map(_word, ("withdrawn", "withdrawn_by", "withdrawn_reason")),
+)
+covered = _table(
+    "covered",
+    *(Column(name, Text, primary_key=True) for name in ("evidence_ref", "waiver")),
+    clustered=True,
+)
+sign_off = _table(
+    "sign_off",
+    _key("sequence"),
+    *map(_text, ("time", "wave", "meaning", *DECIDED)),
+    _number("attempt"),
+)
+cutover = _table(
+    "cutover",
+    _key("sequence"),
+    *map(_text, ("time", "by", "reason", "gate_ref")),
+    Column("allowed", Boolean, nullable=False),
+    _number("reasons"),
+)
+truth = _table(
+    "truth",
+    Column("archive", Text, primary_key=True),
+    _number("sequence"),
+    _text("time"),
+    *map(_count, ("studies", "deleted", "hidden", "unusable")),
+    _text("extract_sha256"),
+)
+profile = _table(
+    "profile",
+    Column("archive", Text, primary_key=True),
+    _number("sequence"),
+    _text("time"),
+    _number("observations"),
+    _text("profile_ref"),
+)
+CAUGHT_UP: Final = ("inventory", "added", "changed", "vanished", "refetched", "sampled", "differing")
+catch_up = _table(
+    "catch_up",
+    Column("archive", Text, primary_key=True),
+    _number("sequence"),
+    _text("time"),
+    *map(_count, (*CAUGHT_UP, "equal")),  # so many comparisons in a row found nothing new
 )
 choice = _table(
     "choice",
@@ -256,4 +322,21 @@ recorded_inventory = _table(
     *map(_count, ("parts", "studies", "instances", "refused", "size")),
 )
 
-PROJECTED: Final = (migration, progress, wave, pause, finding, choice, recorded_inventory)
+PROJECTED: Final = (
+    migration,
+    progress,
+    wave,
+    pause,
+    finding,
+    attempt,
+    moved,
+    waiver,
+    covered,
+    sign_off,
+    cutover,
+    truth,
+    profile,
+    catch_up,
+    choice,
+    recorded_inventory,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
-from sqlalchemy import Engine, RowMapping, Select, func, select
+from sqlalchemy import Engine, RowMapping, Select, distinct, func, select
 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import reference, stream
@@ -98,16 +98,21 @@ def choices(engine: Engine, label: str) -> Mapping[str, str]:
         return dict(connection.execute(query).all())
 
 
-def findings(engine: Engine, name: str | None) -> Iterator[FindingLine]:
-    """Findings on record, in order."""
+def findings(engine: Engine, name: str | None, *, settled: bool) -> Iterator[FindingLine]:
+    """Findings on record, in order: open ones, or all."""
     query = select(finding).order_by(finding.c.sequence)
+    if not settled:
+        query = query.where(finding.c.settled.is_(None))
     for row in stream(engine, query if name is None else query.where(finding.c.wave == name)):
         yield FindingLine(**row._mapping)
 
 
 def count_findings(engine: Engine) -> list[tuple[str, str, int]]:
-    """Findings on record as (kind, severity, number)."""
-    query = select(finding.c.kind, finding.c.severity, func.count()).group_by(finding.c.kind, finding.c.severity)
+    """Open findings as (kind, severity, number)."""
+    query = select(
+        finding.c.kind, finding.c.severity, func.count(distinct(finding.c.wave + "/" + finding.c.evidence_ref))
+    )
+    query = query.where(finding.c.settled.is_(None)).group_by(finding.c.kind, finding.c.severity)
     with engine.connect() as connection:
         return [tuple(row) for row in connection.execute(query.order_by(finding.c.kind, finding.c.severity))]
 

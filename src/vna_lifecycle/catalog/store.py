@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Engine
 
 from vna_lifecycle.catalog import asking, canonical, comparing, passes, planning, projection, schema, standing, summary
+from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.decisions import Decisions
 from vna_lifecycle.catalog.loading import Item
 from vna_lifecycle.catalog.questions import WaveQuestions
@@ -269,7 +270,7 @@ class Catalog:
         with self._engine.connect() as connection:
             return projection.size(connection)
 
-    def project(self, events: Sequence[RecordedEvent], members: projection.Members) -> None:
+    def project(self, events: Sequence[RecordedEvent], members: Members) -> None:
         """Fold events that follow those already folded; earlier ones are skipped.
 
         ``members(ref)`` gives the (label, UID) pairs behind a ``members_ref``.

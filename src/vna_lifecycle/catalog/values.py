@@ -200,7 +200,11 @@ class WaveStatus:
 
 @frozen(kw_only=True)
 class FindingLine:
-    """A finding as the ledger tells it. ``study`` is a label; ``evidence_ref`` leads to the whole in the vault."""
+    """A finding as the ledger tells it. ``study`` is a label; ``evidence_ref`` leads to the whole in the vault.
+
+    ``origin`` is by which step it came (an `Origin`'s value), ``settled`` the sequence of the event that settled it:
+    None while it is open.
+    """
 
     sequence: int
     kind: str
@@ -210,3 +214,5 @@ class FindingLine:
     wave: str
     subjects: int
     evidence_ref: str
+    origin: str
+    settled: int | None

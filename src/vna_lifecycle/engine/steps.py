@@ -93,7 +93,10 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
         manifest_ref=address,
     )
     events: list[tuple[str, Event]] = [(attempt.key("fetched"), event)]
-    events += [journal.finding(finding, wave=attempt.wave) for finding in fetch_findings(study, fetched)]
+    events += [
+        journal.finding(finding, wave=attempt.wave, under=attempt.key("finding"))
+        for finding in fetch_findings(study, fetched)
+    ]
     if not manifest.entries:
         events.append((attempt.key("incomplete"), incomplete(attempt, fetched, None, None)))
         return Step(events=tuple(events), then=Then.END)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from typing import Final
 
 from attrs import field, frozen
 
@@ -24,6 +25,29 @@ class Severity(enum.Enum):
     BLOCKER = "blocker"
     WARNING = "warning"
     NOTE = "note"
+
+
+class Origin(enum.Enum):
+    """By which step a finding came on record, which decides when it is settled.
+
+    A ``transfer`` finding is settled by the study's next attempt, a ``withdraw`` finding by its next withdrawal, a
+    ``catch-up`` finding when the study has moved again, a ``check`` finding when its wave is examined again, a
+    ``hold`` finding when its study is released.
+    """
+
+    TRANSFER = "transfer"
+    WITHDRAW = "withdraw"
+    CATCH_UP = "catch-up"
+    CHECK = "check"
+    HOLD = "hold"
+
+
+STEPS: Final = frozenset({Origin.TRANSFER.value, Origin.WITHDRAW.value, Origin.CATCH_UP.value})
+"""What ``check`` says of findings that a step of the engine made: no acceptance check may have such a name."""
+
+LASTING: Final = "stored-with-warning-"
+"""How the kinds of transfer findings begin that a new attempt does not settle: the target does not warn again of what
+it has already."""
 
 
 @frozen(kw_only=True)

@@ -11,6 +11,7 @@ import attrs
 from attrs import field, frozen
 
 from vna_lifecycle.errors import PluginError
+from vna_lifecycle.model.finding import STEPS
 from vna_lifecycle.ports import AcceptanceCheck, Archive, Site, WaveCheck
 
 S = TypeVar("S")
@@ -176,6 +177,8 @@ class Registry:
     ) -> None:
         if (earlier := others.get(name)) is not None:
             raise self._taken("check", name, earlier.provider)
+        if name in STEPS:
+            raise PluginError(f"{self.provider} registers check {name!r}: that is what a step's own findings are named")
         self._add("check", mine, name, plugin)
 
     def _check_settings(self, name: str, settings: type[object], reserved: Sequence[str]) -> None:

@@ -21,6 +21,8 @@ AFTER: Final[Mapping[str, str]] = MappingProxyType(
         "study-incomplete": "incomplete",
         "study-failed": "failed",
         "study-changed": "planned",
+        "study-held": "held",
+        "study-released": "planned",
         "withdraw-intended": "withdrawing",
         "study-withdrawn": "withdrawn",
     }
@@ -30,10 +32,14 @@ _UNPLACED: Final = "unplanned"
 
 @define
 class Standing:
-    """Each study's state by its label, with its wave and the plan that placed it there."""
+    """Each study's state by its label, with its wave and the plan that placed it there.
+
+    What may have copies at the target keeps its place until it is withdrawn.
+    """
 
     states: dict[str, str] = field(factory=dict)
     _waves: dict[str, tuple[str, int]] = field(factory=dict)
+    _copied: set[str] = field(factory=set)
 
     def follow(self, event: Event, members: Callable[[str], Iterable[tuple[str, str]]]) -> str:
         """Take an event into account; what is wrong with it, if anything."""
@@ -46,7 +52,8 @@ class Standing:
                 return "" if placed == event.studies else f"{placed} studies are excluded, not {event.studies}"
             case PlanDropped():
                 for label, (_, plan) in list(self._waves.items()):
-                    if plan == event.plan and self.states[label] in ("planned", "excluded"):
+                    free = self.states[label] in ("planned", "excluded", "held") and label not in self._copied
+                    if plan == event.plan and free:
                         self.states[label] = _UNPLACED
                         self._waves[label] = ("", 0)
             case _ if event.kind == "content-chosen":
@@ -57,6 +64,10 @@ class Standing:
                 label = str(getattr(event, "study", ""))
                 if label not in self._waves:
                     return f"{event.kind} of a study that no wave holds"
+                if event.kind == "store-intended":
+                    self._copied.add(label)
+                elif event.kind == "study-withdrawn":
+                    self._copied.discard(label)
                 self.states[label] = AFTER[event.kind]
             case _:
                 pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -26,9 +26,13 @@ MEMBERS = {
     "even": LABELS[::2],
     "odd": LABELS[1::2],
 }
+COVERS = {"both": ["e0", "e1"], "one": ["e1"]}
+CHECKS = ("transfer", "withdraw", "catch-up", "identity", "grouping")
 
 
 def members(ref: str) -> Iterator[tuple[str, str]]:
+    if ref in COVERS:
+        return ((address, "") for address in COVERS[ref])
     return ((label, f"uid of {label}") for label in MEMBERS[ref])
 
 
@@ -95,11 +99,129 @@ def of_study(kind: str, study: str, wave: str, number: int) -> Event:
     raise AssertionError(kind)
 
 
+def found(kind: str, check: str, wave: str, study: str = "", evidence: str = "e0", severity: str = "blocker") -> Event:
+    return on_record.FindingRecorded(
+        finding=kind,
+        severity=severity,
+        check=check,
+        study=study,
+        wave=wave,
+        subjects=1,
+        evidence_ref=evidence,
+    )
+
+
+def drawn(wave: str, attempt: int) -> Event:
+    return on_record.SampleDrawn(
+        wave=wave,
+        attempt=attempt,
+        seed="ab",
+        confidence="0.95",
+        max_defect_rate="0.005",
+        population=6,
+        size=6,
+        population_ref="p",
+        policy_sha256="",
+    )
+
+
+def examined(wave: str, attempt: int, outcome: str = "passed") -> Event:
+    return on_record.WaveExamined(
+        wave=wave,
+        attempt=attempt,
+        outcome=outcome,
+        sampled=6,
+        defective=0,
+        blockers=1,
+        warnings=2,
+        checks=(("identity", "vna_lifecycle 1"),),
+        not_assessed=("grouping",),
+        result_ref="r",
+    )
+
+
+def waived(waiver: str, wave: str, covers: str = "both", kind: str = "k0") -> Event:
+    return on_record.FindingsWaived(
+        waiver=waiver,
+        wave=wave,
+        finding=kind,
+        findings=len(COVERS[covers]),
+        covers_ref=covers,
+        by="p",
+        role="radiologist",
+        reason="known",
+        expires="",
+        key="",
+        statement="",
+        signature="",
+    )
+
+
+def signed(wave: str, attempt: int) -> Event:
+    return on_record.SignedOff(
+        wave=wave,
+        attempt=attempt,
+        by="p",
+        role="radiologist",
+        meaning="approved",
+        expires="2030-01-01",
+        key="",
+        statement="",
+        signature="",
+    )
+
+
+def caught_up(archive: str, changed: int = 0) -> Event:
+    return on_record.CatchUpCompleted(
+        archive=archive,
+        inventory=2,
+        previous=1,
+        added=0,
+        changed=changed,
+        vanished=0,
+        refetched=0,
+        sampled=3,
+        differing=0,
+    )
+
+
+def decisions(draw: st.DrawFn, number: int) -> list[Event]:
+    """Something that people or gates put on record, whatever the studies do."""
+    wave = draw(st.sampled_from(WAVES))
+    match draw(st.sampled_from(["pause", "draw", "waive", "sign", "cutover", "truth", "catch-up", "settle"])):
+        case "pause":
+            decide = draw(st.sampled_from([on_record.WavePaused, on_record.WaveResumed]))
+            return [decide(wave=draw(st.sampled_from([*WAVES, ""])), by="p", reason="")]
+        case "draw":
+            return [drawn(wave, number), *draw(st.sampled_from([[], [examined(wave, number)]]))]
+        case "waive":
+            withdrawn = on_record.WaiverWithdrawn(waiver=f"waiver-{number}", by="q", reason="wrong")
+            given = waived(f"waiver-{number}", wave, draw(st.sampled_from(sorted(COVERS))))
+            return [given, *draw(st.sampled_from([[], [withdrawn]]))]
+        case "sign":
+            return [signed(wave, number)]
+        case "cutover":
+            refused = on_record.CutoverRefused(by="p", reason="", reasons=2, gate_ref="g")
+            return [draw(st.sampled_from([refused, on_record.CutoverAllowed(by="p", reason="", gate_ref="g")]))]
+        case "truth":
+            truth = on_record.TruthRecorded(
+                archive="old", studies=number, deleted=1, hidden=2, unusable=3, extract_sha256=""
+            )
+            return [truth, on_record.ProfileRecorded(archive="old", observations=number, profile_ref="o")]
+        case "catch-up":
+            return [caught_up("old", draw(st.integers(0, 1)))]
+        case _:
+            evidence, study = draw(st.sampled_from(["e0", "e1"])), draw(st.sampled_from(LABELS))
+            settled = {"finding": "k", "study": study, "wave": wave, "evidence_ref": evidence, "reason": ""}
+            return [on_record.FindingSettled(**settled)]
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
     """What a ledger may hold: a walk through the transitions of several studies, with decisions in between."""
     events: list[Event] = []
     states = dict.fromkeys(LABELS, S.DISCOVERED)
+    copies = dict.fromkeys(LABELS, False)
     waves = dict.fromkeys(LABELS, "")
     plans = dict.fromkeys(LABELS, 0)
     plan = 0
@@ -108,7 +230,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
         if action == "plan":
             kind = draw(st.sampled_from(["wave-planned", "wave-planned", "studies-excluded"]))
             ref = draw(st.sampled_from(sorted(MEMBERS)))
-            if all((states[label], kind) in TRANSITIONS for label in MEMBERS[ref]):
+            if all((states[label], kind) in TRANSITIONS and not copies[label] for label in MEMBERS[ref]):
                 plan += 1
                 wave = draw(st.sampled_from(WAVES)) if kind == "wave-planned" else ""
                 events.append(planned(wave, ref, plan) if wave else excluded(ref, plan))
@@ -118,7 +240,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
             dropped = draw(st.integers(1, plan))
             events.append(on_record.PlanDropped(plan=dropped, reason=""))
             for label in LABELS:
-                if plans[label] == dropped and (states[label], "plan-dropped") in TRANSITIONS:
+                free = (states[label], "plan-dropped") in TRANSITIONS and not copies[label]
+                if plans[label] == dropped and free:
                     states[label], waves[label], plans[label] = S.DISCOVERED, "", 0
         elif action == "study":
             label = draw(st.sampled_from(LABELS))
@@ -128,23 +251,19 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 kind = draw(st.sampled_from(kinds))
                 events.append(of_study(kind, label, waves[label], number + 1))
                 states[label] = fold(states[label], kind)
+                copies[label] = (copies[label] or kind == "store-intended") and kind != "study-withdrawn"
         elif action == "decision":
-            wave = draw(st.sampled_from([*WAVES, ""]))
-            decide = draw(st.sampled_from([on_record.WavePaused, on_record.WaveResumed]))
-            events.append(decide(wave=wave, by="p", reason=""))
+            events += decisions(draw, number)
         else:
-            events.append(
-                on_record.FindingRecorded(
-                    finding="kind",
-                    severity="warning",
-                    check="c",
-                    study=draw(st.sampled_from(LABELS)),
-                    wave=draw(st.sampled_from(WAVES)),
-                    subjects=1,
-                    evidence_ref="",
-                )
-            )
+            kind = draw(st.sampled_from(["k0", "k1", "stored-with-warning-b000"]))
+            check, wave = draw(st.sampled_from(CHECKS)), draw(st.sampled_from([*WAVES, ""]))
+            study, evidence = draw(st.sampled_from([*LABELS, ""])), draw(st.sampled_from(["e0", "e1"]))
+            events.append(found(kind, check, wave, study, evidence))
     return events
+
+
+def told_of_archives(catalog: Catalog) -> tuple[Callable[[str], Any], ...]:
+    return catalog.decisions.truth, catalog.decisions.profile, catalog.decisions.catch_up
 
 
 def state_of(catalog: Catalog) -> dict[str, Any]:
@@ -155,7 +274,14 @@ def state_of(catalog: Catalog) -> dict[str, Any]:
         "studies": {label: catalog.work_on(label) for label in LABELS},
         "waves": {name: asdict(catalog.wave_status(name)) for name in catalog.wave_names()},
         "paused": {name: catalog.paused(name) for name in WAVES},
-        "findings": list(catalog.findings()),
+        "findings": list(catalog.findings(settled=True)),
+        "attempts": {name: catalog.decisions.attempts(name) for name in WAVES},
+        "waivers": catalog.decisions.waivers(),
+        "signed": {name: catalog.decisions.sign_offs(name) for name in WAVES},
+        "cutovers": catalog.decisions.cutovers(),
+        "told of old": [look("old") for look in told_of_archives(catalog)],
+        "open": {name: catalog.decisions.open_findings(name, ["waiver-1", "waiver-2"]) for name in (*WAVES, "")},
+        "held": {name: catalog.decisions.held(name) for name in WAVES},
         "excluded": catalog.excluded(),
         "choices": {label: dict(catalog.choices(label)) for label in LABELS},
     }
@@ -202,6 +328,7 @@ def test_states_and_counts_follow_the_table_of_transitions(used: Catalog, events
     used.reset_projection()
     used.project(recorded(events), members)
     states: dict[str, tuple[MigrationState, str, int]] = {}
+    copies: set[str] = set()
     for event in events:
         if isinstance(event, on_record.WavePlanned | on_record.StudiesExcluded):
             for label in MEMBERS[event.members_ref]:
@@ -209,11 +336,15 @@ def test_states_and_counts_follow_the_table_of_transitions(used: Catalog, events
                 states[label] = (fold(before, event.kind), getattr(event, "wave", ""), event.plan)
         elif isinstance(event, on_record.PlanDropped):
             for label, (state, _, plan) in states.items():
-                if plan == event.plan and (state, event.kind) in TRANSITIONS:
+                if plan == event.plan and (state, event.kind) in TRANSITIONS and label not in copies:
                     states[label] = (fold(state, event.kind), "", 0)
-        elif not isinstance(event, on_record.FindingRecorded | on_record.WavePaused | on_record.WaveResumed):
+        elif event.kind in {kind for _, kind in TRANSITIONS}:
             state, wave, plan = states[event.study]  # type: ignore[union-attr]  # the rest are about a study
             states[event.study] = (fold(state, event.kind), wave, plan)  # type: ignore[union-attr]  # as above
+            if isinstance(event, on_record.StoreIntended):
+                copies.add(event.study)
+            elif isinstance(event, on_record.StudyWithdrawn):
+                copies.discard(event.study)
     got = {work.label: (work.state, work.wave, work.plan) for label in LABELS if (work := used.work_on(label))}
     assert got == states
     for name in used.wave_names():
@@ -339,12 +470,8 @@ def test_pausing_all_pauses_every_wave(catalog: Catalog) -> None:
 
 
 def test_findings_are_told_by_wave_and_counted(catalog: Catalog) -> None:
-    def finding(kind: str, wave: str) -> Event:
-        return on_record.FindingRecorded(
-            finding=kind, severity="blocker", check="c", study="", wave=wave, subjects=2, evidence_ref="e"
-        )
-
-    catalog.project(recorded([finding("a", "w1"), finding("b", "w2"), finding("a", "w2")]), members)
+    events = [found("a", "c", "w1"), found("b", "c", "w2"), found("a", "c", "w2")]
+    catalog.project(recorded(events), members)
     assert [line.sequence for line in catalog.findings("w2")] == [1, 2]
     assert catalog.count_findings() == [("a", "blocker", 2), ("b", "blocker", 1)]
 

@@ -38,6 +38,7 @@ from vna_lifecycle.model.event.program import (
 )
 from vna_lifecycle.model.event.study import (
     FindingRecorded,
+    FindingSettled,
     StoreIntended,
     StudyChanged,
     StudyFailed,
@@ -59,6 +60,7 @@ __all__ = [
     "CutoverRefused",
     "Event",
     "FindingRecorded",
+    "FindingSettled",
     "FindingsWaived",
     "InventoryCompleted",
     "InventoryPartRecorded",

@@ -157,6 +157,22 @@ class FindingRecorded:
 
 
 @frozen(kw_only=True)
+class FindingSettled:
+    """Somebody looked again, and what was found is so no more. ``evidence_ref`` is the settled finding's own.
+
+    Only for findings that no later step settles by itself, such as those about a source (``wave`` is ``""``).
+    """
+
+    kind: ClassVar[str] = "finding-settled"
+    version: ClassVar[int] = 1
+    finding: str
+    study: str
+    wave: str
+    evidence_ref: str
+    reason: str
+
+
+@frozen(kw_only=True)
 class WithdrawIntended:
     """This program's own copies are about to be removed from the target, the source copy verified present."""
 

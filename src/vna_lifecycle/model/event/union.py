@@ -39,6 +39,7 @@ from vna_lifecycle.model.event.program import (
 )
 from vna_lifecycle.model.event.study import (
     FindingRecorded,
+    FindingSettled,
     StoreIntended,
     StudyChanged,
     StudyFailed,
@@ -71,6 +72,7 @@ Event: TypeAlias = (
     | StudyFailed
     | StudyChanged
     | FindingRecorded
+    | FindingSettled
     | ContentChosen
     | WavePaused
     | WaveResumed
