@@ -231,9 +231,8 @@ def _agreed(wanted: Negotiation, answer: Negotiation) -> tuple[dict[int, Accepte
 def _connect(peer: Peer) -> socket.socket:
     try:
         plain = socket.create_connection((peer.host, peer.port), timeout=peer.timeouts.connect)
-    except (OSError, UnicodeError, OverflowError) as problem:
-        number = problem.errno if isinstance(problem, OSError) else None
-        lasting = isinstance(problem, (UnicodeError, OverflowError)) or number in _LASTING
+    except (OSError, UnicodeError) as problem:
+        lasting = isinstance(problem, UnicodeError) or problem.errno in _LASTING
         raise ArchiveUnreachable(
             f"the archive cannot be reached: {_words(problem)}",
             transient=not lasting,
@@ -267,4 +266,4 @@ def _connect(peer: Peer) -> socket.socket:
 def _words(problem: Exception) -> str:
     if isinstance(problem, TimeoutError):
         return "nobody answered in time"
-    return (problem.strerror if isinstance(problem, OSError) else "") or "the host has no such name or port"
+    return (problem.strerror if isinstance(problem, OSError) else "") or "no host can have such a name"

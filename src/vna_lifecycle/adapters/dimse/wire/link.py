@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from struct import Struct
 from typing import Final
@@ -10,10 +12,16 @@ from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.channel import P_DATA, RELEASE_RQ, Channel
 from vna_lifecycle.adapters.dimse.wire.command import Command
 from vna_lifecycle.adapters.dimse.wire.peer import MAX_PDU, Accepted
-from vna_lifecycle.adapters.dimse.wire.reasons import violation
+from vna_lifecycle.adapters.dimse.wire.reasons import lost, violation
 
 IDENTIFIER: Final = 16 << 20
 """The longest data set that is held in memory, in bytes: identifiers, and the lists of storage commitment."""
+
+_SLOW: Final = 30.0
+"""How long the pieces of one command set may take to come, in seconds."""
+
+_SLOWEST: Final = 1_024
+"""A data set that comes with fewer bytes per second is given up."""
 
 _PDV: Final = Struct(">LBB").unpack_from
 _PDVS: Final = Struct(">BxLLBB").pack
@@ -49,10 +57,13 @@ class Link:
         """
         pieces: list[bytes] = []
         size = 0
+        deadline = math.inf
         while True:
             id_, control, data = self._next_pdv(patience, idle)
             if not control & _COMMAND:
                 raise violation("a data set without a command set")
+            if time.monotonic() > deadline:
+                raise lost("it sends too slowly")
             context = self.contexts.get(id_)
             if context is None:
                 raise violation("a message in a presentation context that was not agreed on")
@@ -62,6 +73,8 @@ class Link:
             pieces.append(bytes(data))
             if control & _LAST:
                 return context, cs.decode(b"".join(pieces))
+            patience = min(patience, _SLOW)
+            deadline = min(deadline, time.monotonic() + _SLOW)
 
     def fragments(self, context: Accepted, patience: float) -> Iterator[memoryview]:
         """The data set that follows a command set, piece by piece. A piece is good until the next is asked for.
@@ -69,10 +82,14 @@ class Link:
         Raises:
             ArchiveError: as `Channel.read`; what came is no data set.
         """
+        size, begun = 0, time.monotonic()
         while True:
             id_, control, data = self._next_pdv(patience, None)
             if control & _COMMAND or id_ != context.id:
                 raise violation("a data set was interrupted by another message")
+            size += len(data)
+            if size < _SLOWEST * (time.monotonic() - begun - patience):
+                raise lost("it sends too slowly")
             yield data
             if control & _LAST:
                 return

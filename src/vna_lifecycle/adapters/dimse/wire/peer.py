@@ -41,7 +41,7 @@ class Peer:
     """
 
     host: str
-    port: int
+    port: int = field(validator=and_(ge(1), le(0xFFFF)))
     called: AETitle
     calling: AETitle
     timeouts: Timeouts = field(factory=Timeouts)
