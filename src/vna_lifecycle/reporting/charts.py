@@ -20,6 +20,7 @@ from vna_lifecycle.reporting.words import counted, number, parsed, visible
 
 WIDTH: Final = 360
 _LEFT: Final = 46
+_RIGHT: Final = 12
 _TOP: Final = 18
 _BREADTHS: Final = {"W": 1.8, "F": 1.8}
 _BROAD: Final = frozenset("MWmw@%ABCDEFGHKNOPQRSTUVXYZ&")
@@ -95,7 +96,7 @@ def columns(amounts: Sequence[Amount]) -> BarChart:
     """Standing bars, for what has an order (years, sizes). Values stand on the bars where there is room."""
     marks = ticks(max((amount.studies for amount in amounts), default=0))
     left = _left(marks)
-    slot = (WIDTH - left) / max(len(amounts), 1)
+    slot = (WIDTH - _RIGHT - left) / max(len(amounts), 1)
     bars, values, labels = [], [], []
     thin = _thinned([amount.label for amount in amounts], slot)
     for place, amount in enumerate(amounts):
@@ -104,7 +105,7 @@ def columns(amounts: Sequence[Amount]) -> BarChart:
         wide = min(slot * 0.72, 48)
         bars.append(Bar(x=middle - wide / 2, y=top, width=wide, height=height, text=_said(amount)))
         if (len(amounts) - 1 - place) % thin == 0:  # from the end: the newest year is always named
-            name = _fitting(amount.label, min(slot * thin, 2 * (WIDTH - middle)) - _GAP)
+            name = _fitting(amount.label, min(slot * thin - _GAP, 2 * (WIDTH - middle)))
             labels.append(Label(x=round(middle, 1), y=_TOP + _PLOT_HEIGHT + 16, text=name))
         if amount.studies and _width(number(amount.studies)) + _GAP <= slot:
             values.append(Label(x=round(middle, 1), y=round(top - 4, 1), text=number(amount.studies)))

@@ -112,6 +112,11 @@ class WaveReport:
     attempts: tuple[Attempt, ...] = ()
 
     @property
+    def told(self) -> bool:
+        """Whether there is more to tell than the board does."""
+        return bool(self.requirements or self.attempts)
+
+    @property
     def usable(self) -> int:
         """Studies of it that may be used for care: all or none."""
         return self.studies if self.ready else 0

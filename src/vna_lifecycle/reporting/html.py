@@ -8,6 +8,7 @@ itself everything but its own style sheet, by the digest of that sheet (Content 
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from importlib import resources
@@ -32,7 +33,6 @@ _FILTERS: Final[dict[str, Callable[..., str]]] = {
     "short": words.short,
     "number": words.number,
     "size": words.size,
-    "percent": words.percent,
     "day": words.day,
     "moment": words.moment,
     "clock": words.clock,
@@ -49,6 +49,7 @@ def render(facts: Facts) -> Iterator[str]:
     yield from environment.get_template(_PAGE).generate(facts=facts, style=style, policy=policy)
 
 
+@functools.cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("vna_lifecycle.reporting"),

@@ -68,11 +68,6 @@ def share(part: int, whole: int) -> str:
     return f"{part * 100 // whole if part * 100 >= whole or part == 0 else '<1'} %"
 
 
-def percent(rate: float) -> str:
-    """A rate of 1 as percent, without needless digits: ``0.5 %``."""
-    return f"{rate * 100:.4g} %"
-
-
 def day(text: str) -> str:
     """``2026-05-03...`` as ``3 May 2026``; other text as it is."""
     try:

@@ -1,0 +1,5 @@
+"""What tests of the report share."""
+
+from peers.chromium import browser
+
+__all__ = ["browser"]
