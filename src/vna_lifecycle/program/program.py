@@ -34,6 +34,7 @@ from vna_lifecycle.program import effects
 from vna_lifecycle.program.beginning import SERVICE, begin, open_catalog
 from vna_lifecycle.program.bench import LocalBench, site, utc_now
 from vna_lifecycle.program.layout import Layout
+from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.running import Pacing, local_bench
 from vna_lifecycle.vault import Vault
 
@@ -236,9 +237,17 @@ class Program:
         """
         return self._journal(None).read_finding(line.evidence_ref)
 
-    def findings(self, wave: str | None = None) -> list[FindingLine]:
-        """What was found, of one wave or of all, oldest first."""
-        return list(self.catalog.findings(wave))
+    def findings(self, wave: str | None = None, *, settled: bool = False) -> list[FindingLine]:
+        """What was found and is open, of one wave or of all, oldest first; also what is settled, if asked."""
+        return list(self.catalog.findings(wave, settled=settled))
+
+    def report(self, folder: Path | str | None = None) -> Report:
+        """Write the report as one HTML page, JSON and CSV tables, into the program's ``reports`` unless told where.
+
+        Raises:
+            StorageError: it cannot be written; the report that was there is as it was.
+        """
+        return write_report(self, Path(folder) if folder is not None else self._layout.reports)
 
     def verify_ledger(self, *, deep: bool = False) -> Verification:
         """Check the ledger's bytes, tree and signed heads; with ``deep``, also replay what its events say."""
