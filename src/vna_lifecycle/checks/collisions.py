@@ -74,14 +74,16 @@ class Collisions:
     def examine(self, case: WaveCase) -> Iterable[Finding]:
         """Findings of UIDs first, then of contents."""
         for collision in case.collisions():
-            across = f" in {len(collision.studies)} studies" if len(collision.studies) > 1 else ""
-            yield ABOUT.finding(
-                _WORDS[collision.conflict],
-                f"a SOP Instance UID of this study has several contents, in {len(collision.copies)} objects{across}",
-                study=collision.study,
-                subjects=[collision.sop_instance_uid],
-                details=collision.copies,
-            )
+            count = len(collision.studies) + len(collision.elsewhere)
+            across = f" in {count} studies" if count > 1 else ""
+            for study in collision.studies:
+                yield ABOUT.finding(
+                    _WORDS[collision.conflict],
+                    f"a SOP Instance UID of this study has several contents, in {len(collision.copies)} objects{across}",
+                    study=study,
+                    subjects=[collision.sop_instance_uid],
+                    details=collision.copies,
+                )
         for shared in case.shared_contents():
             yield ABOUT.finding(
                 "one-content-several-uids",

@@ -97,7 +97,8 @@ class Fidelity:
         yield from _originals(case)
         for retrieved in case.retrieved:
             yield from _listing(case, retrieved)
-            yield from _objects(case, retrieved)
+            if retrieved.listed is not None or retrieved.objects or retrieved.failures:
+                yield from _objects(case, retrieved)
             limit = self.settings.max_seconds
             if limit is not None and retrieved.seconds > limit:
                 yield _told(case, retrieved, "slow-retrieval", f"took {retrieved.seconds:.1f} s to serve this study")

@@ -76,15 +76,15 @@ def _is_text(value: str) -> bool:
     return not _CONTROLS.search(value)
 
 
-_FORMS: Final[dict[str, tuple[int, Callable[[str], object]]]] = {
-    # value representation: characters at most, form
+_FORMS: Final[dict[str, tuple[int | None, Callable[[str], object]]]] = {
+    # value representation: characters at most (None: its form says it), form
     "CS": (16, _CODE.fullmatch),
     "SH": (16, _is_text),
     "LO": (64, _is_text),
     "PN": (64, _is_text),  # each component group
     "UI": (64, _UID.fullmatch),
-    "DA": (8, _is_day),
-    "TM": (14, _TIME.fullmatch),
+    "DA": (None, _is_day),
+    "TM": (None, _TIME.fullmatch),
     "IS": (12, _NUMBER.fullmatch),
 }
 _OF_SERIES: Final = (
@@ -165,7 +165,7 @@ def _problems(keyword: str, value: str, representation: str) -> Iterator[tuple[s
         return
     longest, allowed = _FORMS[representation]
     pieces = value.split("=") if representation == "PN" else [value]
-    if any(len(piece) > longest for piece in pieces):
+    if longest is not None and any(len(piece) > longest for piece in pieces):
         yield "value-too-long", keyword, value
     elif not allowed(value):
         yield "value-not-allowed", keyword, value

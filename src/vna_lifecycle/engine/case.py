@@ -126,9 +126,8 @@ class CatalogCase:
             held.add(uid)
             found = list(items)
             yield Collision(
-                study=work.ref,
-                studies=(work.ref,),
                 sop_instance_uid=uid,
+                studies=(work.ref,),
                 copies=tuple((item.archive, item.locator) for item in found),
                 conflict=ConflictClass(found[0].conflict),
             )
@@ -177,14 +176,16 @@ class CatalogCase:
 
     def _chosen(self, suspect: Collision) -> bool:
         label = self.journal.catalog.label(suspect.sop_instance_uid)
-        return any(label in self.journal.catalog.choices(study.label) for study in suspect.studies)
+        studies = (*suspect.studies, *suspect.elsewhere)
+        return any(label in self.journal.catalog.choices(study.label) for study in studies)
 
     def _classed(self, suspect: Collision) -> Collision | None:
         """The suspect with its class; None if all are copies after all."""
         contents: dict[str, Fetched] = {}
         failed = False
+        studies = (*suspect.studies, *suspect.elsewhere)
         try:
-            for study in suspect.studies:
+            for study in studies:
                 wanted: dict[str, list[InstanceRecord]] = {}
                 for archive, record in self.journal.catalog.candidates(study.study_uid):
                     if record.sop_instance_uid == suspect.sop_instance_uid:
@@ -201,7 +202,7 @@ class CatalogCase:
         except (DicomRefused, OSError, ValueError):
             return suspect  # not every content could be looked at
         finally:
-            for study in suspect.studies:
+            for study in studies:
                 self.bench.clear(study.label)
         if failed:
             return suspect

@@ -139,12 +139,12 @@ class SpreadSeries:
 class Collision:
     """One SOP Instance UID with several contents; ``conflict`` is None where the contents were not looked at.
 
-    ``copies`` pairs archive and locator. ``studies`` are all that have such a copy; ``study`` is the wave's.
+    ``copies`` pairs archive and locator. They are in ``studies`` of the wave, and in others ``elsewhere``.
     """
 
-    study: StudyRef
-    studies: tuple[StudyRef, ...]
     sop_instance_uid: str
+    studies: tuple[StudyRef, ...]
+    elsewhere: tuple[StudyRef, ...] = ()
     copies: tuple[tuple[str, str], ...]
     conflict: ConflictClass | None
 

@@ -1,0 +1,1 @@
+"""Clean archives, and the defects that acceptance checks must find in them."""

@@ -1,0 +1,122 @@
+"""A program over archives in memory, and every registered check run on it directly."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from planted import claiming
+from planted.claiming import Claims, claims_of
+from vna_lifecycle.engine.accept_cases import study_case, transferred
+from vna_lifecycle.engine.accept_served import release, serve_study
+from vna_lifecycle.engine.case import wave_case
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.sources import candidates_of, choices_of
+from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.model.finding import Finding
+from vna_lifecycle.plugin import load_plugins
+from vna_lifecycle.ports import AcceptanceCheck, StudyCase, WaveCheck
+from vna_lifecycle.program import Program
+from vna_lifecycle.program.running import Pacing, local_bench
+from vna_lifecycle.testing import memory
+from vna_lifecycle.testing.memory import MemoryState, forget, memory_state
+
+_numbers = itertools.count()
+_CONFIG = """
+[program]
+name = "planted"
+[archives.old]
+plugin = "claiming"
+name = "{old}"
+[archives.older]
+plugin = "memory"
+name = "{older}"
+[archives.new]
+plugin = "memory"
+name = "{new}"
+[archives.view]
+plugin = "memory"
+name = "{view}"
+[migration]
+sources = ["old", "older"]
+target = "new"
+readers = ["view"]
+[execution]
+workers = 1
+reserve_bytes = 0
+"""
+
+
+@frozen(kw_only=True)
+class PlantedWorld:
+    """A program and its archives: two sources, of which ``old`` comes first, the target, and a reader's own copy."""
+
+    program: Program
+    old: MemoryState
+    older: MemoryState
+    new: MemoryState
+    view: MemoryState
+    claims: Claims
+
+    def move(self) -> None:
+        """Inventory, plan, transfer; then the reader gets its copy of the target."""
+        self.program.take_inventory()
+        self.program.plan()
+        self.program.transfer("all")
+        self.view.files.update(self.new.files)
+
+    def run_checks(self) -> list[Finding]:
+        """What all registered checks find, of the wave and of the program."""
+        return [*self.examine(""), *self.examine("all")]
+
+    def examine(self, wave: str) -> Iterator[Finding]:
+        """What the checks find of one wave, or of the program itself."""
+        program, sources = self.program, self.program.config.migration.sources
+        journal = Journal(program.ledger, program.catalog, program.vault, actor="test")
+        journal.sync()
+        journal.catalog.refresh_studies(sources)
+        bench = local_bench(program, Pacing(program.config.execution, program.clock))
+        registry, settings = program.plugins.registry, program.config.checks
+        case = wave_case(journal, bench, wave, sources=sources, target="new")
+        for name, on_waves in registry.wave_checks.items():
+            wave_check: WaveCheck = on_waves.factory(settings[name])
+            yield from wave_check.examine(case)
+        for shown, sampled in _study_cases(journal, bench, wave) if wave else ():
+            for name, on_studies in registry.checks.items():
+                check: AcceptanceCheck = on_studies.factory(settings[name])
+                yield from check.examine(sampled if on_studies.sampled else shown)
+
+
+def _study_cases(journal: Journal, bench: Workbench, wave: str) -> Iterator[tuple[StudyCase, StudyCase]]:
+    for page in transferred(journal, wave):
+        for work in page:
+            case = study_case(journal, work)
+            candidates = candidates_of(journal.catalog, work.study_uid)
+            chosen = choices_of(journal.catalog, work.ref, candidates)
+            served = serve_study(bench, work.ref, candidates, chosen, "new", ["view"])
+            yield case, evolve(case, originals=served.originals, retrieved=served.retrieved)
+            release(bench, work.ref, ["view"])
+
+
+@contextmanager
+def planted_world(folder: Path, prepare: Callable[[PlantedWorld], object]) -> Iterator[PlantedWorld]:
+    """A program whose sources ``prepare`` fills, and whose one wave, ``all``, has then moved."""
+    number = next(_numbers)
+    names = {name: f"planted-{name}-{number}" for name in ("old", "older", "new", "view")}
+    folder.mkdir(parents=True)
+    (folder / "program.toml").write_text(_CONFIG.format(**names))
+    Program.init(folder)
+    states = {name: memory_state(given) for name, given in names.items()}
+    try:
+        with Program.open(folder, plugins=load_plugins(extra=[memory, claiming])) as program:
+            world = PlantedWorld(program=program, claims=claims_of(names["old"]), **states)
+            prepare(world)
+            world.move()
+            yield world
+    finally:
+        for given in names.values():
+            forget(given)
