@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vna_lifecycle.adapters.files.settings import FilesSettings, files_from_url
+from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
 from vna_lifecycle.adapters.s3.settings import S3Settings, s3_from_url
 from vna_lifecycle.checks.settings import (
     CollisionsSettings,
@@ -24,6 +25,7 @@ from vna_lifecycle.ports import AcceptanceCheck, Archive, Site, WaveCheck
 def vna_lifecycle_register(registry: Registry) -> None:
     """Register every built-in archive and check."""
     registry.archive("files", FilesSettings, open_files, schemes=("files",), from_url=files_from_url)
+    registry.archive("healthimaging", HealthImagingSettings, open_healthimaging)
     registry.archive("s3", S3Settings, open_s3, schemes=("s3",), from_url=s3_from_url)
     registry.check("completeness", CompletenessSettings, make_completeness)
     registry.wave_check("identity", IdentitySettings, make_identity, before_transfer=True)
@@ -40,6 +42,13 @@ def vna_lifecycle_register(registry: Registry) -> None:
 def open_files(settings: FilesSettings, site: Site) -> Archive:
     """Open a folder archive."""
     from vna_lifecycle.adapters.files.archive import open_archive
+
+    return open_archive(settings, site)
+
+
+def open_healthimaging(settings: HealthImagingSettings, site: Site) -> Archive:
+    """Open a HealthImaging data store."""
+    from vna_lifecycle.adapters.healthimaging.archive import open_archive
 
     return open_archive(settings, site)
 

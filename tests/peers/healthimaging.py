@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from botocore.config import Config
 
 from peers.s3 import Server
-from vna_lifecycle.testing.healthimaging import Datastore, HandClock, HealthImagingFake
+from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
+from vna_lifecycle.plugin import SecretReference
+from vna_lifecycle.ports import Site
+from vna_lifecycle.testing.conformance import site
+from vna_lifecycle.testing.healthimaging import Datastore, HandClock, HealthImagingFake, Keys
 
 if TYPE_CHECKING:
     from types_boto3_medical_imaging import HealthImagingClient
@@ -77,7 +82,9 @@ def make_place(seaweed: Server) -> Iterator[Callable[..., Place]]:
 
     def made(**options: Any) -> Place:
         clock = HandClock()
-        fake = HealthImagingFake(seaweed.client(), clock=clock, **options)
+        # one pair of keys for both services, as on AWS
+        keys = Keys(access_key_id=seaweed.access_key_id, secret_access_key=seaweed.secret_access_key)
+        fake = HealthImagingFake(seaweed.client(), clock=clock, keys=keys, **options)
         fakes.append(fake.__enter__())
         return Place(
             fake=fake,
@@ -97,3 +104,28 @@ def make_place(seaweed: Server) -> Iterator[Callable[..., Place]]:
 def place(make_place: Callable[..., Place]) -> Place:
     """A place without options."""
     return make_place()
+
+
+def settings_of(place: Place, server: Server, **more: Any) -> HealthImagingSettings:
+    """Settings for the place's data store; ``secrets`` resolves what they refer to."""
+    return HealthImagingSettings(
+        **{
+            "datastore_id": place.store.id,
+            "data_access_role_arn": ROLE,
+            "staging": f"s3://{place.bucket}/stage/",
+            "results": f"s3://{place.bucket}/results/",
+            "region": "us-east-1",
+            "endpoint_url": place.fake.endpoint_url,
+            "s3_endpoint_url": server.endpoint_url,
+            "access_key_id": SecretReference("env:KEY"),
+            "secret_access_key": SecretReference("env:SECRET"),
+            "max_attempts": 1,
+            **more,
+        }
+    )
+
+
+def site_of(folder: Path, place: Place) -> Site:
+    """A site on the fake's clock, whose secrets are the fake's keys."""
+    secrets = {"env:KEY": place.fake.keys.access_key_id, "env:SECRET": place.fake.keys.secret_access_key}
+    return evolve(site(folder), clock=place.clock, secret=secrets.__getitem__)

@@ -46,6 +46,7 @@ class HealthImagingFake:
         timing: How long jobs take.
         folder_in_output_uri: Whether GetDICOMImportJob's output URI has the job's own folder.
         deletion_seconds: How long a deletion takes.
+        keys: The credentials that it accepts.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class HealthImagingFake:
         timing: Timing | None = None,
         folder_in_output_uri: bool = False,
         deletion_seconds: float = 0.0,
+        keys: Keys | None = None,
     ) -> None:
         self.service = Service(
             s3=s3,
@@ -68,7 +70,7 @@ class HealthImagingFake:
             folder_in_output_uri=folder_in_output_uri,
             deletion_seconds=deletion_seconds,
         )
-        self.keys = Keys()
+        self.keys = keys or Keys()
         self._image_sets = ImageSets(self.service)
         self._operations = operations(self.service, self._image_sets)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))

@@ -1,0 +1,127 @@
+"""Looking into a data store: searches for image sets, and what they hold."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from botocore.exceptions import ClientError
+
+from vna_lifecycle.adapters.aws.trouble import code_of
+from vna_lifecycle.adapters.healthimaging.access import Access
+from vna_lifecycle.adapters.healthimaging.records import ImageSet, Stored, Unreadable, read_metadata
+from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.ports import StudyQuery
+
+if TYPE_CHECKING:
+    from types_boto3_medical_imaging.type_defs import SearchCriteriaTypeDef
+
+GONE: Final = ("ResourceNotFoundException", "404")
+_PAGE: Final = 50
+_FIRST_DAY, _LAST_DAY = "00010101", "99991231"
+
+
+class Library:
+    """What is in the data store."""
+
+    def __init__(self, access: Access) -> None:
+        """``access`` says which."""
+        self._access = access
+
+    def search(self, criteria: SearchCriteriaTypeDef | None = None) -> Iterator[ImageSet]:
+        """The image sets that fit, page by page.
+
+        Raises:
+            ArchiveError: the data store cannot be searched.
+        """
+        asked: dict[str, Any] = {"datastoreId": self._access.datastore_id, "maxResults": _PAGE}
+        if criteria:
+            asked["searchCriteria"] = criteria
+        while True:
+            page = self._access.attempt(lambda: self._access.client.search_image_sets(**asked))
+            for found in page["imageSetsMetadataSummaries"]:
+                yield ImageSet(
+                    id=found["imageSetId"],
+                    version=str(found.get("version", "")),
+                    created=found["createdAt"].timestamp() if "createdAt" in found else 0.0,
+                    primary=bool(found.get("isPrimary", True)),
+                    tags=found.get("DICOMTags", {}),
+                )
+            if not page.get("nextToken"):
+                return
+            asked["nextToken"] = page["nextToken"]
+
+    def of_study(self, study_uid: str) -> list[ImageSet]:
+        """The image sets of a study, primary and not.
+
+        Raises:
+            ArchiveError: the data store cannot be searched.
+        """
+        return list(self.search(_equal("DICOMStudyInstanceUID", study_uid)))
+
+    def created_between(self, first: int, last: int) -> Iterator[ImageSet]:
+        """The image sets that were created in these seconds, by time of creation.
+
+        Raises:
+            ArchiveError: the data store cannot be searched.
+        """
+        times = [{"createdAt": dt.datetime.fromtimestamp(second, dt.UTC)} for second in (first, last)]
+        criteria: Any = {
+            "filters": [{"values": times, "operator": "BETWEEN"}],
+            "sort": {"sortField": "createdAt", "sortOrder": "ASC"},
+        }
+        return self.search(criteria)
+
+    def fitting(self, query: StudyQuery) -> Iterator[ImageSet]:
+        """At least the image sets of the studies that a query means: the service can look for one thing at a time.
+
+        Raises:
+            ArchiveError: the data store cannot be searched.
+        """
+        for name, value in (
+            ("DICOMStudyInstanceUID", query.study_uid),
+            ("DICOMAccessionNumber", query.accession_number),
+            ("DICOMPatientId", query.patient_id),
+        ):
+            if value:
+                return self.search(_equal(name, value))
+        if query.studied:
+            first = f"{query.studied.first:%Y%m%d}" if query.studied.first else _FIRST_DAY
+            last = f"{query.studied.last:%Y%m%d}" if query.studied.last else _LAST_DAY
+            days: Any = [{"DICOMStudyDateAndTime": {"DICOMStudyDate": day}} for day in (first, last)]
+            return self.search({"filters": [{"values": days, "operator": "BETWEEN"}]})
+        return self.search()
+
+    def contents(self, image_sets: Iterable[ImageSet]) -> Iterator[Stored]:
+        """The instances of image sets, in the order of the image sets. What was deleted meanwhile has none.
+
+        Raises:
+            ArchiveError: metadata cannot be had, or cannot be read.
+        """
+        known = list(image_sets)
+        for image_set, blob in zip(known, self._access.pool.map(self._metadata, known), strict=True):
+            if blob is None:
+                continue
+            try:
+                yield from read_metadata(blob, image_set)
+            except Unreadable as trouble:
+                raise ArchiveError(f"{self._access.site.name}: {trouble}", archive=self._access.site.name) from None
+
+    def _metadata(self, image_set: ImageSet) -> bytes | None:
+        def get() -> bytes:
+            answer = self._access.client.get_image_set_metadata(
+                datastoreId=self._access.datastore_id, imageSetId=image_set.id
+            )
+            return answer["imageSetMetadataBlob"].read()
+
+        try:
+            return self._access.attempt(get, expected=GONE)
+        except ClientError as error:
+            if code_of(error) in GONE:
+                return None
+            raise
+
+
+def _equal(name: str, value: str) -> Any:
+    return {"filters": [{"values": [{name: value}], "operator": "EQUAL"}]}
