@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import reference, stream
+from vna_lifecycle.catalog.passes import studies_of
 from vna_lifecycle.catalog.schema import METADATA, current, header, migration, patient, source, study, summary, variant
 from vna_lifecycle.database import writing
 from vna_lifecycle.model.identity import StudyRef, StudyUID
@@ -196,6 +197,12 @@ class Truth:
         with writing(self._engine) as connection:
             forget(connection, archive)
 
+    def known(self, archive: str) -> bool:
+        """Whether the source's database says anything."""
+        with self._engine.connect() as connection:
+            found = connection.execute(select(told.c.archive).where(told.c.archive == archive).limit(1)).first()
+        return found is not None
+
     def flaws(self, archive: str) -> Iterator[TruthFlaw]:
         """What of a source's database cannot be used, in the order of reading."""
         for row in stream(self._engine, select(flaw).where(flaw.c.archive == archive).order_by(flaw.c.position)):
@@ -214,21 +221,23 @@ class Truth:
         for uid, place, again, contradicted in stream(self._engine, query):
             yield StudyUID(canonical.read(uid)), (canonical.read(place), canonical.read(again)), bool(contradicted)
 
-    def missing(self, archive: str) -> Iterator[tuple[StudyUID, str]]:
-        """Studies that the database shows and the archive's latest inventory lacks: the UID and the record's place."""
+    def missing(self, archive: str, inventory: int) -> Iterator[tuple[StudyUID, str]]:
+        """Studies that the database shows and a pass over the archive lacks: the UID and the record's place."""
         query = select(told.c.study_uid, told.c.place).where(
             told.c.archive == archive,
             told.c.deleted == 0,
             told.c.hidden == 0,
-            told.c.study_uid.not_in(select(study.c.uid).where(study.c.id.in_(_found(archive)))),
+            told.c.study_uid.not_in(select(study.c.uid).where(study.c.id.in_(studies_of(inventory)))),
         )
         for uid, place in stream(self._engine, query.order_by(told.c.study_uid)):
             yield StudyUID(canonical.read(uid)), canonical.read(place)
 
-    def unknown(self, archive: str) -> Iterator[StudyRef]:
-        """Studies that the archive's latest inventory has and its database does not know, by label."""
+    def unknown(self, archive: str, inventory: int) -> Iterator[StudyRef]:
+        """Studies that a pass over the archive found and its database does not know, by label."""
         known = select(told.c.study_uid).where(told.c.archive == archive)
-        query = select(study.c.uid, study.c.label).where(study.c.id.in_(_found(archive)), study.c.uid.not_in(known))
+        query = select(study.c.uid, study.c.label).where(
+            study.c.id.in_(studies_of(inventory)), study.c.uid.not_in(known)
+        )
         for uid, label in stream(self._engine, query.order_by(study.c.label)):
             yield reference(uid, label)
 
@@ -344,11 +353,3 @@ def _differences(row: Row[*tuple[Any, ...]]) -> Iterator[TruthDifference]:
     ):
         if number is not None and counted is not None and counted != number:
             yield TruthDifference(study=ref, attribute=keyword, header=str(counted), truth=str(number))
-
-
-def _found(archive: str) -> Select[int]:
-    return (
-        select(current.c.study)
-        .join_from(current, source, source.c.rank == current.c.source)
-        .where(source.c.archive == archive)
-    )

@@ -126,6 +126,12 @@ class SourceConfig:
     truth: Path | None = field(
         default=None, metadata=_help("CSV extract of the source's own database; none: headers only")
     )
+    include_deleted: bool = field(
+        default=False, metadata=_help("whether studies that its database calls deleted are planned all the same")
+    )
+    include_hidden: bool = field(
+        default=False, metadata=_help("whether studies that its database hides are planned all the same")
+    )
     beyond_dicom: tuple[BeyondDicom, ...] = field(
         default=(), metadata=_help("what DICOM cannot return, each as { what, disposition }")
     )

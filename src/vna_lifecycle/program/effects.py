@@ -15,6 +15,7 @@ from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def inventory(program: Program, journal: Journal, archives: Sequence[str], tell:
         results.append(result)
         if not result.completed:
             break
+    read_truths(program, journal, [result.archive for result in results if result.completed])
     return results
 
 

@@ -21,6 +21,7 @@ from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
 from vna_lifecycle.errors import ConfigurationError, StateError
 from vna_lifecycle.ledger import InclusionProof, Lease, Ledger, Verification, load_key
@@ -33,6 +34,7 @@ from vna_lifecycle.ports import Archive, Clock
 from vna_lifecycle.program import effects
 from vna_lifecycle.program.beginning import SERVICE, begin, open_catalog
 from vna_lifecycle.program.bench import LocalBench, site, utc_now
+from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.running import Pacing, local_bench
@@ -132,9 +134,24 @@ class Program:
     # ------------------------------------------------------------------------------------------------ effects
 
     def take_inventory(self, archives: Sequence[str] = (), *, progress: Tell = silent) -> list[InventoryResult]:
-        """Inventory the named archives (all sources, unless named). An interrupted pass is taken up again."""
+        """Inventory the named archives (all sources, unless named). An interrupted pass is taken up again.
+
+        Then the databases of those that are sources are read, and what is known of the sources goes on record.
+
+        Raises:
+            ConfigurationError: an extract of a source's database cannot be used; the inventory is on record then.
+        """
         with self._effects("inventory") as journal:
             return effects.inventory(self, journal, archives or self.config.migration.sources, progress)
+
+    def read_truth(self, archives: Sequence[str] = ()) -> list[TruthResult]:
+        """Read the databases of the named sources (all, unless named) again, without an inventory.
+
+        Raises:
+            ConfigurationError: an extract cannot be used.
+        """
+        with self._effects("truth") as journal:
+            return read_truths(self, journal, archives or self.config.migration.sources)
 
     def plan(self, *, dry_run: bool = False) -> WavePlan:
         """Fill the waves of program.toml from the latest inventories."""

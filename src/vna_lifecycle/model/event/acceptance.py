@@ -9,9 +9,10 @@ from attrs import frozen
 
 @frozen(kw_only=True)
 class TruthRecorded:
-    """An extract of a source's own database was read. Counts are studies; ``unusable`` counts records that were not.
+    """A source's own database was read, and says something new.
 
-    ``extract_sha256`` is a salted commitment to the extract's bytes.
+    Counts are studies; ``unusable`` counts records with something that cannot be used. ``extract_sha256`` is a salted
+    commitment to everything that was read.
     """
 
     kind: ClassVar[str] = "truth-recorded"
