@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from vna_lifecycle.ports import Archive
-from vna_lifecycle.testing.conformance import BatchImporterSuite, SourceSuite, StoreSuite, WithdrawSuite, site
-from vna_lifecycle.testing.memory import MemorySettings, fill, forget, open_memory
+from vna_lifecycle.testing.conformance import (
+    BatchImporterSuite,
+    ErasesSuite,
+    HoldsSuite,
+    RecallsSuite,
+    SourceSuite,
+    StoreSuite,
+    TiersSuite,
+    WithdrawSuite,
+    site,
+)
+from vna_lifecycle.testing.memory import MemorySettings, fill, forget, memory_state, open_memory
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +53,37 @@ class TestMemoryWithdrawal(WithdrawSuite):
 class TestMemoryImports(BatchImporterSuite):
     def open_target(self, folder: Path) -> Archive:
         return _open(folder, imports=True)
+
+
+def _open_governed(folder: Path) -> Archive:
+    return open_memory(MemorySettings(name=str(folder), governs=True), site(folder))
+
+
+class TestMemoryTiers(TiersSuite):
+    tier = "slow"
+
+    def open_target(self, folder: Path) -> Archive:
+        return _open_governed(folder)
+
+
+class TestMemoryRecalls(RecallsSuite):
+    archive_tier = "deep"
+
+    def open_target(self, folder: Path) -> Archive:
+        self.folder = folder
+        return _open_governed(folder)
+
+    def finish_recalls(self, archive: Archive) -> None:
+        memory_state(str(self.folder)).governed.finish_recalls(dt.datetime(2025, 1, 1, tzinfo=dt.UTC))
+
+
+class TestMemoryHolds(HoldsSuite):
+    now = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
+
+    def open_target(self, folder: Path) -> Archive:
+        return _open_governed(folder)
+
+
+class TestMemoryErasure(ErasesSuite):
+    def open_target(self, folder: Path) -> Archive:
+        return _open_governed(folder)

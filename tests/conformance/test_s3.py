@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import boto3
 import pytest
 from attrs import evolve
+from moto import mock_aws
+from moto.moto_api import state_manager
+from moto.s3.models import FakeKey
 
 from peers.s3 import Server
 from vna_lifecycle.adapters.s3.settings import S3Settings
@@ -15,7 +19,16 @@ from vna_lifecycle.dicom.scan import scan_bytes
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.plugin import SecretReference
 from vna_lifecycle.ports import Archive, Fetched
-from vna_lifecycle.testing.conformance import SourceSuite, StoreSuite, WithdrawSuite, site
+from vna_lifecycle.testing.conformance import (
+    ErasesSuite,
+    HoldsSuite,
+    RecallsSuite,
+    SourceSuite,
+    StoreSuite,
+    TiersSuite,
+    WithdrawSuite,
+    site,
+)
 
 pytestmark = pytest.mark.peer
 
@@ -88,10 +101,67 @@ class TestWithdrawalFromABucketWithVersions(_OnServer, WithdrawSuite):
     locked = True
 
 
-class TestStoreOnMiniStack(_OnServer, StoreSuite):
-    """Another implementation of the same protocol."""
+class TestHolds(_OnServer, HoldsSuite):
+    locked = True
 
+
+class TestErasure(_OnServer, ErasesSuite):
+    pass
+
+
+class TestErasureFromABucketWithVersions(_OnServer, ErasesSuite):
+    locked = True
+
+
+class _OnMiniStack(_OnServer):
     @pytest.fixture(autouse=True)
     def _server(self, ministack: Server) -> None:
         self.server = ministack
         self.places: dict[Path, tuple[str, str]] = {}
+
+
+class TestStoreOnMiniStack(_OnMiniStack, StoreSuite):
+    """Another implementation of the same protocol."""
+
+
+class TestTiers(_OnMiniStack, TiersSuite):
+    """On MiniStack: SeaweedFS 4 refuses to copy an object onto itself into another storage class."""
+
+    tier = "STANDARD_IA"
+
+
+class TestTiersOfABucketWithVersions(TestTiers):
+    locked = True
+
+
+class TestHoldsOnMiniStack(_OnMiniStack, HoldsSuite):
+    locked = True
+
+
+class TestRecalls(RecallsSuite):
+    """On moto, in this process: neither server restores. It shows that the calls and answers fit, no more."""
+
+    archive_tier = "GLACIER"
+
+    @pytest.fixture(autouse=True)
+    def _moto(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        restore = FakeKey.restore
+
+        def begin(key: FakeKey, days: int) -> None:
+            restore(key, days)
+            key.status = key.status or "IN_PROGRESS"  # moto would tell a recall that has not begun as one that is done
+
+        monkeypatch.setattr(FakeKey, "restore", begin)
+        with mock_aws():
+            state_manager.set_transition("s3::keyrestore", {"progression": "manual", "times": 1_000_000})
+            self.server = Server(endpoint_url="")
+            client = boto3.client("s3", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s")
+            client.create_bucket(Bucket="images")
+            yield
+            state_manager.unset_transition("s3::keyrestore")
+
+    def open_target(self, folder: Path) -> Archive:
+        return open_bucket(self.server, ("images", folder.name), folder, region="us-east-1")
+
+    def finish_recalls(self, archive: Archive) -> None:
+        state_manager.set_transition("s3::keyrestore", {"progression": "immediate"})

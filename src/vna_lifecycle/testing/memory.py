@@ -42,6 +42,7 @@ from vna_lifecycle.ports import (
     StudyQuery,
 )
 from vna_lifecycle.testing.faults import Plan
+from vna_lifecycle.testing.governing import Governed, govern
 from vna_lifecycle.testing.injection import inject
 
 _PER_PART: Final = 3
@@ -52,7 +53,8 @@ _Answer = Receipt | StoreFailure
 class MemoryState:
     """What the archive of one name holds: files by locator, in the order in which they came.
 
-    ``polls`` is how often a job is pending before it is done. ``plan`` holds the faults that its users meet.
+    ``polls`` is how often a job is pending before it is done. ``plan`` holds the faults that its users meet, and
+    ``governed`` how instances stand with tiers and holds.
     """
 
     files: dict[str, bytes] = field(factory=dict)
@@ -61,6 +63,7 @@ class MemoryState:
     polled: dict[str, int] = field(factory=dict)
     polls: int = 1
     plan: Plan = field(factory=Plan)
+    governed: Governed = field(factory=Governed)
     lock: threading.RLock = field(factory=threading.RLock)
 
     def add(self, data: bytes) -> str:
@@ -78,6 +81,11 @@ class MemoryState:
                 if isinstance(found, InstanceRecord) and found.sop_instance_uid == uid:
                     return locator, data
         return None
+
+    def remove(self, locator: str) -> None:
+        """Take a file away."""
+        with self.lock:
+            self.files.pop(locator, None)
 
     def put(self, uid: SOPInstanceUID, data: bytes) -> _Answer:
         """Store as an archive does: never other bytes under the same UID."""
@@ -114,10 +122,14 @@ def forget(name: str) -> None:
 
 @frozen(kw_only=True)
 class MemorySettings:
-    """Which archive in memory; ``imports`` gives it the power of asynchronous jobs in place of storing at once."""
+    """Which archive in memory; ``imports`` gives it the power of asynchronous jobs in place of storing at once.
+
+    ``governs`` gives it tiers, recalls, holds and erasure (see `vna_lifecycle.testing.governing`).
+    """
 
     name: str
     imports: bool = False
+    governs: bool = False
 
 
 def open_memory(settings: MemorySettings, site: Site) -> Archive:
@@ -129,6 +141,8 @@ def open_memory(settings: MemorySettings, site: Site) -> Archive:
         imports=_Imports(state) if settings.imports else None,
         withdraws=_Withdraws(state),
     )
+    if settings.governs:
+        archive = govern(archive, state, state.governed, site.clock)
     return inject(archive, state.plan)
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from vna_lifecycle.adapters.s3.bucket import Bucket
+from vna_lifecycle.adapters.s3.erases import Erasure
 from vna_lifecycle.adapters.s3.holdings import Holdings
+from vna_lifecycle.adapters.s3.holds import Locking
+from vna_lifecycle.adapters.s3.probes import Probing
 from vna_lifecycle.adapters.s3.reading import Reader
+from vna_lifecycle.adapters.s3.remembered import Remembered
 from vna_lifecycle.adapters.s3.settings import S3Settings
 from vna_lifecycle.adapters.s3.store import Store
+from vna_lifecycle.adapters.s3.tiers import Tiering
 from vna_lifecycle.adapters.s3.withdraw import Withdrawal
 from vna_lifecycle.ports import Archive, Site
 
@@ -27,4 +32,15 @@ def open_archive(settings: S3Settings, site: Site) -> Archive:
     except BaseException:
         bucket.close()
         raise
-    return Archive(reads=Reader(holdings), stores=Store(holdings), withdraws=Withdrawal(holdings))
+    remembered = Remembered(site.workspace / "remembered.sqlite")
+    tiering = Tiering(bucket)
+    return Archive(
+        reads=Reader(holdings, remembered),
+        stores=Store(holdings),
+        probes=Probing(holdings),
+        withdraws=Withdrawal(holdings),
+        tiers=tiering,
+        recalls=tiering,
+        holds=Locking(bucket),
+        erases=Erasure(holdings, remembered),
+    )

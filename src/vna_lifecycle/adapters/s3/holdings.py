@@ -31,7 +31,8 @@ from vna_lifecycle.adapters.s3.manifest import Contents, StoredInstance
 from vna_lifecycle.adapters.s3.ranged import scan_object
 from vna_lifecycle.adapters.s3.upload import Refusal, Uploader, hash_bytes
 from vna_lifecycle.adapters.s3.uploads import sweep
-from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly
+from vna_lifecycle.adapters.s3.versions import has_lock, versions
+from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly, ArchiveRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
 
@@ -101,14 +102,9 @@ class Holdings:
 
     def _require_what_settings_need(self) -> None:
         settings, client, name = self.bucket.settings, self.bucket.client, self.bucket.name
-        if settings.object_lock != "none" or settings.legal_hold:
-            found = self.bucket.optional(
-                lambda: client.get_object_lock_configuration(Bucket=name),
-                "ObjectLockConfigurationNotFoundError",
-                "NoSuchObjectLockConfiguration",
-            )
-            if found is None or found["ObjectLockConfiguration"].get("ObjectLockEnabled") != "Enabled":
-                raise self._lacking("Object Lock", "object_lock and legal_hold", "enable Object Lock on the bucket")
+        locks = settings.object_lock != "none" or settings.legal_hold
+        if locks and not has_lock(self.bucket):
+            raise self._lacking("Object Lock", "object_lock and legal_hold", "enable Object Lock on the bucket")
         if settings.require_versions:
             status = self.bucket.attempt(lambda: client.get_bucket_versioning(Bucket=name)).get("Status")
             if status != "Enabled":
@@ -212,14 +208,9 @@ class Holdings:
         return found
 
     def _missing(self, key: str) -> Refused:
-        name, prefix = self.bucket.name, self.bucket.key(key)
         try:
-            found = self.bucket.attempt(
-                lambda: self.bucket.client.list_object_versions(Bucket=name, Prefix=prefix),
-                expected=("403", "501", "405"),
-            )
-            hidden = any(marker.get("IsLatest") for marker in found.get("DeleteMarkers", ()))
-        except ClientError:  # a reading role need not be allowed to list versions
+            hidden = any(version.marker and version.latest for version in versions(self.bucket, key))
+        except ArchiveRefused:  # a reading role need not be allowed to list versions
             hidden = False
         if hidden:
             reason = "somebody put a delete marker over an object that the manifest names; its versions are still there"

@@ -78,3 +78,15 @@ def read(segments: Iterable[tuple[int, bytes]]) -> Contents:
             except (ValueError, KeyError, TypeError, AttributeError, BaseValidationError):
                 damaged += 1
     return Contents(instances=instances, damaged=damaged, last=last)
+
+
+def named(data: bytes) -> set[SOPInstanceUID]:
+    """Every instance that a segment names, as stored or as withdrawn."""
+    uids: set[SOPInstanceUID] = set()
+    for line in data.split(b"\n"):
+        try:
+            raw = json.loads(line) if line else {}
+            uids.add(SOPInstanceUID(raw.get("withdrawn") or raw.get("record", {}).get("sop_instance_uid", "")))
+        except (ValueError, AttributeError):
+            continue  # a damaged line names nobody
+    return uids - {SOPInstanceUID("")}

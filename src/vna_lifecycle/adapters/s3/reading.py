@@ -175,9 +175,8 @@ def _name(item: Listed) -> tuple[str, str]:
 class Reader:
     """The reading side of a bucket, whichever of the two it is now."""
 
-    def __init__(self, holdings: Holdings) -> None:
+    def __init__(self, holdings: Holdings, remembered: Remembered) -> None:
         self._holdings = holdings
-        remembered = Remembered(holdings.bucket.site.workspace / "remembered.sqlite")
         self._store = StoreReader(holdings, remembered)
         self._foreign = ForeignReader(holdings.bucket, remembered)
 

@@ -16,7 +16,7 @@ from cattrs.preconf.json import make_converter
 from vna_lifecycle.errors import StorageError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Engine
 
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +62,18 @@ class Remembered:
         except StorageError as error:
             self._give_up(error)
 
+    def forget(self, name: str) -> None:
+        """Remember nothing under ``name`` any more: what was erased in the bucket shall not live on here."""
+        from vna_lifecycle.database import writing
+
+        if (engine := self._opened()) is None:
+            return
+        try:
+            with writing(engine) as connection:
+                connection.exec_driver_sql("DELETE FROM remembered WHERE name = ?", (_key(name),))
+        except StorageError as error:
+            self._give_up(error)
+
     def close(self) -> None:
         """Close the file."""
         if self._engine is not None:
@@ -76,7 +88,8 @@ class Remembered:
                 name="memory of a bucket",
                 application_id=_APPLICATION_ID,
                 version=1,
-                create=lambda connection: _create(connection),
+                create=lambda connection: connection.exec_driver_sql(_TABLE),
+                pragmas={"secure_delete": 1},
             )
             try:
                 self._engine = open_sqlite(self._path, schema=schema, create=True)
@@ -88,10 +101,6 @@ class Remembered:
         _logger.warning("what was read of a bucket cannot be remembered (%s); it is read again", type(error).__name__)
         self._usable = False
         self.close()
-
-
-def _create(connection: Connection) -> None:
-    connection.exec_driver_sql(_TABLE)
 
 
 def _key(name: str) -> bytes:

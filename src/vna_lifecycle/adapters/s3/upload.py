@@ -54,7 +54,7 @@ class Hashed:
     def checksum(self) -> str:
         """The checksum that the server will show: of the object, or of its parts' checksums and how many they are."""
         if not self.parts:
-            return _base64(bytes.fromhex(self.sha256))
+            return checksum_of(self.sha256)
         return f"{_base64(hashlib.sha256(b''.join(self.parts)).digest())}-{len(self.parts)}"
 
 
@@ -230,6 +230,11 @@ class Uploader:
         except ClientError:
             return False
         return True
+
+
+def checksum_of(sha256: str) -> str:
+    """A SHA-256 as the server writes it."""
+    return _base64(bytes.fromhex(sha256))
 
 
 def hash_bytes(data: bytes) -> Hashed:

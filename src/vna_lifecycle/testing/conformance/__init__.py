@@ -10,11 +10,17 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("batches", "case", "ledger", "source", "store", "withdraw"))
+    *(f"{__name__}.{suite}" for suite in ("batches", "case", "governing", "ledger", "source", "store", "withdraw"))
 )  # before they are imported: a failed assertion shall show its values
 
 from vna_lifecycle.testing.conformance.batches import BatchImporterSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.case import EXAMPLES, FolderSpool, site  # noqa: E402 - see above
+from vna_lifecycle.testing.conformance.governing import (  # noqa: E402 - see above
+    ErasesSuite,
+    HoldsSuite,
+    RecallsSuite,
+    TiersSuite,
+)
 from vna_lifecycle.testing.conformance.ledger import LedgerSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.source import SourceSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.store import StoreSuite  # noqa: E402 - see above
@@ -23,10 +29,14 @@ from vna_lifecycle.testing.conformance.withdraw import WithdrawSuite  # noqa: E4
 __all__ = [
     "EXAMPLES",
     "BatchImporterSuite",
+    "ErasesSuite",
     "FolderSpool",
+    "HoldsSuite",
     "LedgerSuite",
+    "RecallsSuite",
     "SourceSuite",
     "StoreSuite",
+    "TiersSuite",
     "WithdrawSuite",
     "site",
 ]
