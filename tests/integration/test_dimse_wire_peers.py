@@ -8,7 +8,6 @@ from pathlib import Path
 from queue import Queue
 
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from peers.dicom import OURS, Gathering, Running, dcmqrscp, orthanc, storescp
@@ -81,13 +80,11 @@ def fill(peer: Running, specs: list[ObjectSpec], folder: Path) -> None:
     assert [answer.status for answer in answers if isinstance(answer, StoreAnswer)] == [0] * len(specs)
 
 
-def keys(level: str = "STUDY", **values: str) -> Dataset:
-    query = Dataset()
-    query.QueryRetrieveLevel = level
-    query.StudyInstanceUID = ""
-    for keyword, value in values.items():
-        setattr(query, keyword, value)
-    return query
+LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
+
+
+def keys(*, level: str = "STUDY", patient: str = "", study: str = "") -> dict[int, str]:
+    return {LEVEL: level, PATIENT: patient, STUDY: study}
 
 
 def receiver(peer: Running, sink: Gathering, reports: Queue[CommitmentReport] | None = None) -> Receiver:
@@ -111,28 +108,28 @@ def test_an_archive_answers_an_echo(archive: Running) -> None:
 def test_queries_on_one_association_get_all_of_their_answers(archive: Running) -> None:
     with request(archive.peer(), QUERY) as association:
         for _ in range(100):
-            found = list(find(association, keys(PatientID="")))
-            assert sorted(one.dataset.PatientID for one in found) == [f"P{n}" for n in range(1, STUDIES + 1)]
-            [study] = find(association, keys(PatientID="P3"))
-            assert study.values[0x0020000D].rstrip(b"\0 ").decode() == ObjectSpec(study=3).study_uid
-            instances = list(find(association, keys("IMAGE", StudyInstanceUID=ObjectSpec(study=2).study_uid,
-                                                    SeriesInstanceUID=ObjectSpec(study=2).series_uid,
-                                                    SOPInstanceUID="")))  # fmt: skip
-            assert len({one.dataset.SOPInstanceUID for one in instances}) == len(instances) == PER_STUDY
+            found = list(find(association, keys(patient="")))
+            assert sorted(one.read().text(PATIENT) for one in found) == [f"P{n}" for n in range(1, STUDIES + 1)]
+            [study] = find(association, keys(patient="P3"))
+            assert study.read().text(STUDY) == ObjectSpec(study=3).study_uid
+            series = {SERIES: ObjectSpec(study=2).series_uid, INSTANCE: ""}
+            asked = keys(level="IMAGE", study=ObjectSpec(study=2).study_uid) | series
+            instances = list(find(association, asked))
+            assert len({one.read().text(INSTANCE) for one in instances}) == len(instances) == PER_STUDY
 
 
 def test_a_query_without_matches_is_empty(archive: Running) -> None:
     with request(archive.peer(), QUERY) as association:
-        assert list(find(association, keys(PatientID="NOBODY"))) == []
+        assert list(find(association, keys(patient="NOBODY"))) == []
 
 
 def test_a_query_that_is_left_is_cancelled_and_the_next_one_is_answered(archive: Running) -> None:
     with request(archive.peer(), QUERY) as association:
         for _ in range(5):
-            for first in find(association, keys(PatientID="")):
-                assert first.dataset.PatientID
+            for first in find(association, keys(patient="")):
+                assert first.read().text(PATIENT)
                 break
-            assert len(list(find(association, keys(PatientID="")))) == STUDIES
+            assert len(list(find(association, keys(patient="")))) == STUDIES
 
 
 def test_objects_are_moved_to_our_receiver_and_can_be_told_by_their_originator(
@@ -142,9 +139,7 @@ def test_objects_are_moved_to_our_receiver_and_can_be_told_by_their_originator(
     with receiver(archive, sink), request(archive.peer(), QUERY) as association:
         for study in (2, 4):
             responses = list(
-                move(
-                    association, keys(StudyInstanceUID=ObjectSpec(study=study).study_uid), OURS, message_id=700 + study
-                )
+                move(association, keys(study=ObjectSpec(study=study).study_uid), OURS, message_id=700 + study)
             )
             assert responses[-1].final
             assert responses[-1].status == 0
@@ -161,7 +156,7 @@ def test_objects_come_over_our_own_association(archive: Running, tmp_path: Path)
     sink = Gathering(tmp_path)
     with request(archive.peer(), [*QUERY, CT_FROM_PEER]) as association:
         for study in (1, 5):
-            responses = list(get(association, keys(StudyInstanceUID=ObjectSpec(study=study).study_uid), sink))
+            responses = list(get(association, keys(study=ObjectSpec(study=study).study_uid), sink))
             assert (responses[-1].final, responses[-1].status, responses[-1].completed) == (True, 0, PER_STUDY)
         echo(association)
     check_arrivals(sink, archive, {1, 5})
@@ -182,7 +177,7 @@ def check_arrivals(sink: Gathering, archive: Running, studies: set[int]) -> None
 
 def test_a_move_to_a_stranger_is_told_in_words(archive: Running) -> None:
     with request(archive.peer(), QUERY) as association:
-        responses = list(move(association, keys(StudyInstanceUID=ObjectSpec(study=1).study_uid), "NOBODY"))
+        responses = list(move(association, keys(study=ObjectSpec(study=1).study_uid), "NOBODY"))
         assert responses[-1].final
         assert responses[-1].status & 0xF000 in (0xA000, 0xC000)
         echo(association)
@@ -191,7 +186,7 @@ def test_a_move_to_a_stranger_is_told_in_words(archive: Running) -> None:
 def test_a_move_that_our_receiver_refuses_does_not_end_in_success(archive: Running, tmp_path: Path) -> None:
     sink = Gathering(tmp_path, status=0xA700)
     with receiver(archive, sink), request(archive.peer(), QUERY) as association:
-        responses = list(move(association, keys(StudyInstanceUID=ObjectSpec(study=6).study_uid), OURS))
+        responses = list(move(association, keys(study=ObjectSpec(study=6).study_uid), OURS))
     assert responses[-1].status != 0
     assert not responses[-1].completed  # Orthanc counts none as failed either
     assert sink.arrivals
@@ -202,7 +197,7 @@ def test_a_move_that_is_left_is_cancelled_and_the_association_goes_on(dcmqrscp: 
     fill(dcmqrscp, many, tmp_path)
     sink = Gathering(tmp_path)
     with receiver(dcmqrscp, sink), request(dcmqrscp.peer(), QUERY) as association:
-        for response in move(association, keys(StudyInstanceUID=many[0].study_uid), OURS):
+        for response in move(association, keys(study=many[0].study_uid), OURS):
             assert not response.final
             break
         echo(association)
@@ -214,7 +209,7 @@ def test_a_move_is_cancelled_from_another_thread(dcmqrscp: Running, tmp_path: Pa
     fill(dcmqrscp, many, tmp_path)
     sink = Gathering(tmp_path)
     with receiver(dcmqrscp, sink), request(dcmqrscp.peer(), QUERY) as association:
-        responses = move(association, keys(StudyInstanceUID=many[0].study_uid), OURS)
+        responses = move(association, keys(study=many[0].study_uid), OURS)
         next(responses)
         threading.Thread(target=association.cancel).start()
         last = list(responses)[-1]

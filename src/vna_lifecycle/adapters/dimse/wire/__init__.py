@@ -17,7 +17,7 @@ from vna_lifecycle.adapters.dimse.wire.commitment import (
     ask_commitment,
     await_report,
 )
-from vna_lifecycle.adapters.dimse.wire.identifier import UNCOMPRESSED, Identifier
+from vna_lifecycle.adapters.dimse.wire.identifier import UNCOMPRESSED, Elements, Identifier, Keys
 from vna_lifecycle.adapters.dimse.wire.peer import Accepted, Context, Peer, RefusedContext, Timeouts
 from vna_lifecycle.adapters.dimse.wire.query import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, VERIFICATION, echo, find
 from vna_lifecycle.adapters.dimse.wire.receiver import Receiver
@@ -49,7 +49,9 @@ __all__ = [
     "Association",
     "CommitmentReport",
     "Context",
+    "Elements",
     "Identifier",
+    "Keys",
     "Limits",
     "NotSent",
     "Offer",

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from struct import Struct
+from typing import Final
 
 from attrs import frozen
 
 from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.association import Association
 from vna_lifecycle.adapters.dimse.wire.command import Command
-from vna_lifecycle.adapters.dimse.wire.identifier import decode_dataset, encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import Elements, read, write
 from vna_lifecycle.adapters.dimse.wire.link import Link, Released, expect, respond
 from vna_lifecycle.adapters.dimse.wire.peer import Accepted
 from vna_lifecycle.adapters.dimse.wire.reasons import lost, violation
 from vna_lifecycle.adapters.dimse.wire.status import failed
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+from vna_lifecycle.dicom.part10 import EXPLICIT_BIG
 
 COMMITMENT_PUSH: Final = "1.2.840.10008.1.20.1"
 _WELL_KNOWN_INSTANCE: Final = "1.2.840.10008.1.20.1.1"
 _REQUEST: Final = 1
+
+_TRANSACTION: Final = 0x00081195
+_REFERENCED: Final = 0x00081199
+_FAILED: Final = 0x00081198
+_REASON: Final = 0x00081197
+_SOP_CLASS: Final = 0x00081150
+_SOP_INSTANCE: Final = 0x00081155
 
 
 @frozen(kw_only=True)
@@ -51,12 +57,9 @@ def ask_commitment(association: Association, transaction: str, objects: Iterable
         ArchiveRefused: storage commitment was not agreed on.
         ArchiveError: the peer did not take the request, or stopped.
     """
-    from pydicom.dataset import Dataset
-
     context = association.require(COMMITMENT_PUSH)
-    information = Dataset()
-    information.TransactionUID = transaction
-    information.ReferencedSOPSequence = [_item(reference) for reference in objects]
+    items = [{_SOP_CLASS: item.sop_class_uid, _SOP_INSTANCE: item.sop_instance_uid} for item in objects]
+    information = write({_TRANSACTION: transaction, _REFERENCED: items}, context.transfer_syntax)
     message_id = association.next_message_id()
     association.link.send(
         context,
@@ -68,7 +71,7 @@ def ask_commitment(association: Association, transaction: str, objects: Iterable
             cs.REQUESTED_INSTANCE: _WELL_KNOWN_INSTANCE,
             cs.ACTION_TYPE: _REQUEST,
         },
-        encode_dataset(information, context.transfer_syntax),
+        information,
     )
     answered_in, answer = association.next_command()
     status = expect(answer, cs.N_ACTION_RQ, message_id)
@@ -106,30 +109,24 @@ def read_report(link: Link, context: Accepted, command: Command, patience: float
     """
     if context.abstract_syntax != COMMITMENT_PUSH or cs.required(command, cs.DATA_SET_TYPE) == cs.NO_DATA_SET:
         raise violation("an event report that is none of storage commitment")
-    information = decode_dataset(link.data_set(context, patience), context.transfer_syntax)
-    try:
-        return CommitmentReport(
-            transaction=str(information.get("TransactionUID", "")),
-            committed=tuple(_references(information, "ReferencedSOPSequence")),
-            failed=tuple(_references(information, "FailedSOPSequence")),
-        )
-    except Exception as problem:
-        raise violation("a storage commitment report that cannot be read") from problem
+    elements = read(link.data_set(context, patience), context.transfer_syntax)
+    order = ">" if context.transfer_syntax == EXPLICIT_BIG else "<"
+    return CommitmentReport(
+        transaction=elements.text(_TRANSACTION),
+        committed=tuple(_references(elements, _REFERENCED, order)),
+        failed=tuple(_references(elements, _FAILED, order)),
+    )
 
 
-def _references(information: Dataset, keyword: str) -> Iterator[Reference]:
-    for item in information.get(keyword) or ():
+def _references(elements: Elements, sequence: int, order: str) -> Iterator[Reference]:
+    for item in elements.items.get(sequence, ()):
+        reason = item.get(_REASON, b"")
         yield Reference(
-            sop_class_uid=str(item.get("ReferencedSOPClassUID", "")),
-            sop_instance_uid=str(item.get("ReferencedSOPInstanceUID", "")),
-            reason=int(item.get("FailureReason", 0) or 0),
+            sop_class_uid=_uid(item.get(_SOP_CLASS)),
+            sop_instance_uid=_uid(item.get(_SOP_INSTANCE)),
+            reason=Struct(order + "H").unpack(reason)[0] if len(reason) == 2 else 0,
         )
 
 
-def _item(reference: Reference) -> Dataset:
-    from pydicom.dataset import Dataset
-
-    item = Dataset()
-    item.ReferencedSOPClassUID = reference.sop_class_uid
-    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
-    return item
+def _uid(raw: bytes | None) -> str:
+    return raw.decode("latin_1").strip(" \0") if raw else ""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.association import Association
-from vna_lifecycle.adapters.dimse.wire.identifier import Identifier, encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import Identifier, Keys, write
 from vna_lifecycle.adapters.dimse.wire.link import expect
 from vna_lifecycle.adapters.dimse.wire.status import failed
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
@@ -43,7 +40,7 @@ def echo(association: Association) -> None:
         raise failed("the verification", status)
 
 
-def find(association: Association, query: Dataset, *, model: str = STUDY_ROOT_FIND) -> Generator[Identifier, None, int]:
+def find(association: Association, keys: Keys, *, model: str = STUDY_ROOT_FIND) -> Generator[Identifier, None, int]:
     """Ask a query, and yield the answers as they come; nothing but the present one is held in memory.
 
     To leave the loop, or to call `Association.cancel`, ends the query at the peer, and the association can be used for
@@ -52,6 +49,7 @@ def find(association: Association, query: Dataset, *, model: str = STUDY_ROOT_FI
     Raises:
         ArchiveRefused: the information model was not agreed on.
         ArchiveError: the peer ended the query with a failure (the association may be used on), or stopped.
+        ValueError: a key cannot be written.
     """
     context = association.require(model)
     message_id = association.next_message_id()
@@ -65,7 +63,7 @@ def find(association: Association, query: Dataset, *, model: str = STUDY_ROOT_FI
             cs.PRIORITY: cs.MEDIUM,
             cs.DATA_SET_TYPE: cs.DATA_SET,
         },
-        encode_dataset(query, context.transfer_syntax),
+        write(keys, context.transfer_syntax),
     )
     patience = association.peer.timeouts.answer
     wanted = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from attrs import frozen
 
@@ -11,14 +11,13 @@ from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.arrival import Sink
 from vna_lifecycle.adapters.dimse.wire.association import Association
 from vna_lifecycle.adapters.dimse.wire.command import Command
-from vna_lifecycle.adapters.dimse.wire.identifier import decode_dataset, encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import Keys, read, write
 from vna_lifecycle.adapters.dimse.wire.link import expect
 from vna_lifecycle.adapters.dimse.wire.peer import Accepted
 from vna_lifecycle.adapters.dimse.wire.receiving import offer_of, receive
 from vna_lifecycle.errors import ArchiveError
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
+_FAILED_UIDS: Final = 0x00080058
 
 PATIENT_ROOT_MOVE: Final = "1.2.840.10008.5.1.4.1.2.1.2"
 PATIENT_ROOT_GET: Final = "1.2.840.10008.5.1.4.1.2.1.3"
@@ -45,7 +44,7 @@ class Progress:
 
 def move(
     association: Association,
-    query: Dataset,
+    keys: Keys,
     destination: str,
     *,
     model: str = STUDY_ROOT_MOVE,
@@ -60,11 +59,11 @@ def move(
         ArchiveRefused: the information model was not agreed on.
         ArchiveError: the peer stopped, or does not keep to the protocol.
     """
-    yield from _retrieve(association, query, model, cs.C_MOVE_RQ, destination, message_id, None, None)
+    yield from _retrieve(association, keys, model, cs.C_MOVE_RQ, destination, message_id, None, None)
 
 
 def get(
-    association: Association, query: Dataset, sink: Sink, *, model: str = STUDY_ROOT_GET, limit: int | None = None
+    association: Association, keys: Keys, sink: Sink, *, model: str = STUDY_ROOT_GET, limit: int | None = None
 ) -> Generator[Progress, None, None]:
     """Have the peer send objects over this association into ``sink``, and yield its responses as `move` does.
 
@@ -75,12 +74,12 @@ def get(
         ArchiveRefused: the information model was not agreed on.
         ArchiveError: the peer stopped, or does not keep to the protocol.
     """
-    yield from _retrieve(association, query, model, cs.C_GET_RQ, "", None, sink, limit)
+    yield from _retrieve(association, keys, model, cs.C_GET_RQ, "", None, sink, limit)
 
 
 def _retrieve(
     association: Association,
-    query: Dataset,
+    keys: Keys,
     model: str,
     field: int,
     destination: str,
@@ -96,7 +95,7 @@ def _retrieve(
         elements[cs.MOVE_DESTINATION] = destination
     elements |= {cs.PRIORITY: cs.MEDIUM, cs.DATA_SET_TYPE: cs.DATA_SET}
     link, patience = association.link, association.peer.timeouts.answer
-    link.send(context, elements, encode_dataset(query, context.transfer_syntax))
+    link.send(context, elements, write(keys, context.transfer_syntax))
     wanted = True
     while True:
         answered_in, command = link.next_command(patience, idle=check)
@@ -143,9 +142,7 @@ def _progress(association: Association, context: Accepted, command: Command, fie
 def _failed_uids(data: bytes, transfer_syntax: str) -> tuple[str, ...]:
     """Failed SOP Instance UID List (0008,0058), empty where it is absent or cannot be read: it is only a claim."""
     try:
-        found = decode_dataset(data, transfer_syntax).get("FailedSOPInstanceUIDList")
+        listed = read(data, transfer_syntax).text(_FAILED_UIDS)
     except ArchiveError:
         return ()
-    if not found:
-        return ()
-    return (str(found),) if isinstance(found, str) else tuple(str(uid) for uid in found)
+    return tuple(uid.strip(" \0") for uid in listed.split("\\")) if listed else ()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomFileLike
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from pynetdicom import build_context
 from pynetdicom.dimse_messages import C_STORE_RQ
@@ -28,7 +30,7 @@ from pynetdicom.pdu_primitives import (
 
 from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire import negotiation
-from vna_lifecycle.adapters.dimse.wire.identifier import Identifier, decode_dataset, encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import Identifier, read, write
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Proposed, Result, Role
 from vna_lifecycle.errors import ArchiveError
 
@@ -205,32 +207,73 @@ def test_any_bytes_are_a_request_or_a_violation(tail: bytes) -> None:
         negotiation.decode(b"\0\1\0\0" + b"A".ljust(16) + b"B".ljust(16) + bytes(32) + tail)
 
 
-@given(
-    values=st.dictionaries(
-        st.sampled_from(["PatientID", "PatientName", "AccessionNumber", "StudyDescription"]),
-        st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\^="), min_size=1, max_size=16),
-    ),
-    syntax=st.sampled_from(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"]),
-)
-def test_an_identifier_is_read_as_it_was_written(values: dict[str, str], syntax: str) -> None:
-    query = Dataset()
-    for keyword, value in values.items():
-        setattr(query, keyword, value)
-    query.RequestAttributesSequence = [Dataset(), Dataset()]
-    query.RequestAttributesSequence[0].AccessionNumber = "INNER"
-    data = encode_dataset(query, syntax)
-    identifier = Identifier(data=data, transfer_syntax=syntax)
-    assert identifier.dataset == query
-    flat: dict[int, Any] = identifier.values
-    tags = {int(element.tag): element for element in query if element.VR != "SQ"}
-    assert set(flat) == set(tags)
-    for tag, raw in flat.items():
-        assert raw.decode().rstrip(" ") == str(tags[tag].value)
+PLAIN = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\^="), min_size=1, max_size=16)
+SYNTAXES = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
+PATIENT, ACCESSION, STUDY, REQUESTED = 0x00100020, 0x00080050, 0x0020000D, 0x00400275
 
 
-@given(st.binary(min_size=1, max_size=100), st.sampled_from(["1.2.840.10008.1.2", "1.2.840.10008.1.2.1"]))
+def of_pydicom(data: bytes, syntax: str) -> Dataset:
+    return read_dataset(io.BytesIO(data), syntax == SYNTAXES[0], syntax != SYNTAXES[2], len(data))
+
+
+@given(patient=PLAIN, accession=PLAIN, study=uids, inner=PLAIN, syntax=st.sampled_from(SYNTAXES))
+def test_keys_are_what_pydicom_reads_and_what_we_read(
+    patient: str, accession: str, study: str, inner: str, syntax: str
+) -> None:
+    keys = {PATIENT: patient, STUDY: study, REQUESTED: [{ACCESSION: accession}, {ACCESSION: inner}], 0x00080061: ""}
+    data = write(keys, syntax)
+    theirs = of_pydicom(data, syntax)
+    assert (theirs.PatientID, theirs.StudyInstanceUID) == (patient, study)
+    assert not theirs.ModalitiesInStudy
+    assert [item.AccessionNumber for item in theirs.RequestAttributesSequence] == [accession, inner]
+    ours = Identifier(data=data, transfer_syntax=syntax).read()
+    assert (ours.text(PATIENT), ours.text(STUDY), ours.values[0x00080061]) == (patient, study, b"")
+    assert [item[ACCESSION].decode().rstrip(" ") for item in ours.items[REQUESTED]] == [accession, inner]
+    assert set(ours.values) == {PATIENT, STUDY, 0x00080061}
+
+
+@given(patient=PLAIN, inner=PLAIN, syntax=st.sampled_from(SYNTAXES), undefined=st.booleans())
+def test_what_pydicom_writes_is_read(patient: str, inner: str, syntax: str, undefined: bool) -> None:
+    dataset = Dataset()
+    dataset.PatientID, dataset.NumberOfStudyRelatedInstances = patient, 12
+    dataset.ReferencedStudySequence = []
+    dataset.RequestAttributesSequence = [Dataset(), Dataset()]
+    dataset.RequestAttributesSequence[1].AccessionNumber = inner
+    dataset.RequestAttributesSequence[1].ScheduledProtocolCodeSequence = [Dataset()]
+    dataset.RequestAttributesSequence[1].ScheduledProtocolCodeSequence[0].AccessionNumber = "deep"
+    dataset["RequestAttributesSequence"].is_undefined_length = undefined
+    memory = io.BytesIO()
+    file = DicomFileLike(memory)
+    file.is_implicit_VR, file.is_little_endian = syntax == SYNTAXES[0], syntax != SYNTAXES[2]
+    write_dataset(file, dataset)
+    ours = read(memory.getvalue(), syntax)
+    assert (ours.text(PATIENT), ours.text(0x00201208)) == (patient, "12")
+    assert (ours.items.get(0x00081110, ()), ours.text(STUDY)) == ((), "")
+    first, second = ours.items[REQUESTED]
+    assert (first, set(second), second[ACCESSION].decode().rstrip(" ")) == ({}, {ACCESSION}, inner)
+
+
+def test_keys_that_are_not_ascii_say_so_and_are_read_in_their_character_set() -> None:
+    data = write({0x00100010: "M\u00fcller*"}, "1.2.840.10008.1.2")
+    assert of_pydicom(data, "1.2.840.10008.1.2").PatientName == "M\u00fcller*"
+    assert read(data, "1.2.840.10008.1.2").text(0x00100010) == "M\u00fcller*"
+    latin = Identifier(
+        data=b"\x08\0\5\0\x0a\0\0\0ISO_IR 100" + b"\x10\0\x10\0\4\0\0\0M\xfc  ", transfer_syntax="1.2.840.10008.1.2"
+    )
+    assert latin.read().text(0x00100010) == "M\u00fc"
+
+
+@pytest.mark.parametrize("keys", [{0x00280010: "512"}, {0x00090010: "ACME"}, {0x7FE00010: "x"}])
+def test_what_is_no_text_cannot_be_asked_for(keys: dict[int, str]) -> None:
+    with pytest.raises(ValueError, match="no text"):
+        write(keys, "1.2.840.10008.1.2.1")
+
+
+def test_numbers_can_be_asked_for_without_a_value() -> None:
+    assert of_pydicom(write({0x00280010: ""}, SYNTAXES[1]), SYNTAXES[1]).Rows is None
+
+
+@given(st.binary(min_size=1, max_size=100), st.sampled_from(SYNTAXES))
 def test_any_bytes_are_an_identifier_or_a_violation(data: bytes, syntax: str) -> None:
     with contextlib.suppress(ArchiveError):
-        assert isinstance(Identifier(data=data, transfer_syntax=syntax).values, dict)
-    with contextlib.suppress(ArchiveError):
-        decode_dataset(data, syntax)
+        read(data, syntax)

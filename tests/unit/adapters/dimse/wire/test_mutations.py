@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from peers.dicom import Gathering
@@ -32,7 +31,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     request,
 )
 from vna_lifecycle.adapters.dimse.wire import command as cs
-from vna_lifecycle.adapters.dimse.wire.identifier import encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import write
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Proposed, Role
 from vna_lifecycle.model.identity import AETitle
 
@@ -44,11 +43,7 @@ STALL = 0.3
 
 def conversation() -> list[bytes]:
     """What a peer that does everything sends, PDU by PDU."""
-    report = Dataset()
-    report.TransactionUID = "1.2.9"
-    item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CTImageStorage, "1.2.3"
-    report.ReferencedSOPSequence = [item]
+    report = {0x00081195: "1.2.9", 0x00081199: [{0x00081150: CTImageStorage, 0x00081155: "1.2.3"}]}
     storing: dict[int, int | str] = {
         cs.AFFECTED_CLASS: CTImageStorage, cs.FIELD: cs.C_STORE_RQ, cs.MESSAGE_ID: 1, cs.PRIORITY: 0,
         cs.DATA_SET_TYPE: 1, cs.AFFECTED_INSTANCE: "1.2.3", cs.MOVE_ORIGINATOR: "THEY",
@@ -80,7 +75,7 @@ def conversation() -> list[bytes]:
         message(1, storing),
         *fragments,
         pdu(4, pdv(5, 3, cs.encode(telling))),
-        pdu(4, pdv(5, 2, encode_dataset(report, "1.2.840.10008.1.2.1"))),
+        pdu(4, pdv(5, 2, write(report, "1.2.840.10008.1.2.1"))),
         RELEASE_RQ,
     ]
 

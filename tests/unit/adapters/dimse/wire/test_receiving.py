@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import socket
 import threading
@@ -16,6 +17,8 @@ from queue import Queue
 import psutil
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomFileLike
+from pydicom.filewriter import write_dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage
 
 from peers.dicom import Gathering
@@ -55,7 +58,6 @@ from vna_lifecycle.adapters.dimse.wire import (
     store,
 )
 from vna_lifecycle.adapters.dimse.wire import command as cs
-from vna_lifecycle.adapters.dimse.wire.identifier import encode_dataset
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Proposed, Role
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable, DiskFull
 from vna_lifecycle.model.identity import AETitle
@@ -459,6 +461,10 @@ def test_a_storage_commitment_report_is_taken_on_an_association_of_its_own(tmp_p
     information.TransactionUID = "1.2.9"
     information.ReferencedSOPSequence = [item("1.2.1"), item("1.2.2")]
     information.FailedSOPSequence = [item("1.2.3", 0x0112)]
+    data = io.BytesIO()
+    file = DicomFileLike(data)
+    file.is_implicit_VR, file.is_little_endian = False, True
+    write_dataset(file, information)
     elements: dict[int, int | str] = {
         cs.AFFECTED_CLASS: COMMITMENT_PUSH,
         cs.FIELD: cs.N_EVENT_REPORT_RQ,
@@ -476,7 +482,7 @@ def test_a_storage_commitment_report_is_taken_on_an_association_of_its_own(tmp_p
         assert negotiation.decode(body).roles == {
             COMMITMENT_PUSH: Role(scu=False, scp=True), CTImageStorage: Role(scu=True, scp=False)
         }  # fmt: skip
-        connection.sendall(message(5, elements, encode_dataset(information, "1.2.840.10008.1.2.1")))
+        connection.sendall(message(5, elements, data.getvalue()))
         assert cs.required(read_command(connection), cs.STATUS) == 0
     assert reports.get_nowait() == CommitmentReport(
         transaction="1.2.9",

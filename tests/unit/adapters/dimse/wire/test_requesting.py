@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from peers.dicom import free_port
@@ -48,7 +47,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     store,
 )
 from vna_lifecycle.adapters.dimse.wire import command as cs
-from vna_lifecycle.adapters.dimse.wire.identifier import encode_dataset
+from vna_lifecycle.adapters.dimse.wire.identifier import Keys, write
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Result
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable, DicomRefused
 from vna_lifecycle.model.identity import AETitle
@@ -330,10 +329,11 @@ def answer(
     return elements | {names[name]: value for name, value in counters.items()}
 
 
+PATIENT = 0x00100020
+
+
 def one(patient: str) -> bytes:
-    dataset = Dataset()
-    dataset.PatientID = patient
-    return encode_dataset(dataset, "1.2.840.10008.1.2.1")
+    return write({PATIENT: patient}, "1.2.840.10008.1.2.1")
 
 
 def asked(connection: socket.socket) -> cs.Command:
@@ -344,11 +344,8 @@ def asked(connection: socket.socket) -> cs.Command:
     return command
 
 
-def query() -> Dataset:
-    made = Dataset()
-    made.QueryRetrieveLevel = "STUDY"
-    made.PatientID = ""
-    return made
+def query() -> Keys:
+    return {0x00080052: "STUDY", PATIENT: ""}
 
 
 def test_a_failed_query_says_what_was_answered_before_and_why_it_ended() -> None:
@@ -361,7 +358,7 @@ def test_a_failed_query_says_what_was_answered_before_and_why_it_ended() -> None
 
     with scripted(script) as port, request(peer(port), CONTEXTS) as association:
         found = find(association, query())
-        assert next(found).dataset.PatientID == "A"
+        assert next(found).read().text(PATIENT) == "A"
         with pytest.raises(ArchiveError, match=r"A700 \(out of resources\)") as caught:
             next(found)
     assert caught.value.transient
@@ -397,9 +394,7 @@ def test_an_answer_to_another_question_is_a_violation() -> None:
 
 
 def test_a_move_without_counters_leaves_them_unknown_and_names_what_failed() -> None:
-    listed = Dataset()
-    listed.FailedSOPInstanceUIDList = ["1.2.3", "1.2.4"]
-    data = encode_dataset(listed, "1.2.840.10008.1.2.1")
+    data = write({0x00080058: "1.2.3\\1.2.4"}, "1.2.840.10008.1.2.1")
 
     def script(connection: socket.socket) -> None:
         accept(connection)
