@@ -148,8 +148,7 @@ class Vault:
 
     def put_many(self, items: Sequence[tuple[str, bytes]]) -> list[str]:
         """As `put`, for many (scope, data) in one transaction; returns the addresses in order."""
-        keys = self._scope_keys({scope for scope, _ in items})
-        sealed = [_sealed(keys[scope], scope, data) for scope, data in items]
+        sealed = self.seal_many(items)
         self.put_sealed(sealed)
         return [item.address for item in sealed]
 
@@ -159,7 +158,12 @@ class Vault:
         Raises:
             EvidenceErased: the scope was erased.
         """
-        return _sealed(self._scope_keys({scope})[scope], scope, data)
+        return self.seal_many(((scope, data),))[0]
+
+    def seal_many(self, items: Sequence[tuple[str, bytes]]) -> list[Sealed]:
+        """As `seal`, for many (scope, data), in order."""
+        keys = self._scope_keys({scope for scope, _ in items})
+        return [_sealed(keys[scope], scope, data) for scope, data in items]
 
     def put_sealed(self, items: Sequence[Sealed]) -> None:
         """Keep what was sealed, durably, in one transaction."""
@@ -179,29 +183,24 @@ class Vault:
             VaultCorrupt: what is stored is not what was put.
         """
         try:
-            return self._opened(address)
+            return self.get_many([address])[address]
         except (VaultCorrupt, EvidenceErased) as exc:
             exc.digest = address
             raise
 
-    def _opened(self, address: str) -> bytes:
+    def get_many(self, addresses: Sequence[str]) -> dict[str, bytes]:
+        """As `get`, for many at once, by address; what is wrong with any of them is raised without saying which."""
+        query = "SELECT address, scope, sealed FROM objects WHERE address IN (SELECT value FROM json_each(?))"
         with self._objects.connect() as connection:
-            row = connection.exec_driver_sql(
-                "SELECT scope, sealed FROM objects WHERE address = ?", (address,)
-            ).one_or_none()
-        if row is None:
+            found = connection.exec_driver_sql(query, (json.dumps(addresses),))
+            rows = {address: (scope, sealed) for address, scope, sealed in found}
+        if len(rows) < len(set(addresses)):
             raise StateError("there is no evidence under this address", hint="check the vault's file")
-        scope, sealed = row
-        if type(sealed) is not bytes or hashlib.sha256(sealed).hexdigest() != address:
+        if any(type(data) is not bytes or hashlib.sha256(data).hexdigest() != a for a, (_, data) in rows.items()):
             raise VaultCorrupt("stored evidence does not have its digest")
         with self._keys.connect() as connection:
-            keys = self._unwrapped(connection, [scope])
-        if scope not in keys:
-            raise VaultCorrupt("the key of stored evidence is missing")
-        try:
-            return AESSIV(keys[scope].data_key).decrypt(sealed, None)
-        except InvalidTag:
-            raise VaultCorrupt("stored evidence cannot be decrypted with its scope's key") from None
+            keys = self._unwrapped(connection, sorted({scope for scope, _ in rows.values()}))
+        return {address: _opened(keys.get(scope), data) for address, (scope, data) in rows.items()}
 
     def label(self, value: str) -> str:
         """What the ledger and messages call ``value`` (a Study Instance UID, say): 16 characters, always the same.
@@ -323,6 +322,15 @@ class Vault:
 def _sealed(keys: _ScopeKey, scope: str, data: bytes) -> Sealed:
     sealed = AESSIV(keys.data_key).encrypt(data, None)
     return Sealed(hashlib.sha256(sealed).hexdigest(), scope, sealed)
+
+
+def _opened(keys: _ScopeKey | None, sealed: bytes) -> bytes:
+    if keys is None:
+        raise VaultCorrupt("the key of stored evidence is missing")
+    try:
+        return AESSIV(keys.data_key).decrypt(sealed, None)
+    except InvalidTag:
+        raise VaultCorrupt("stored evidence cannot be decrypted with its scope's key") from None
 
 
 def _member_of(connection: Connection, scope: str) -> str:

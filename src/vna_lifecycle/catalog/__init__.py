@@ -11,6 +11,7 @@ from vna_lifecycle.catalog.decisions import (
     TruthLine,
     WaiverLine,
 )
+from vna_lifecycle.catalog.listing import Listing
 from vna_lifecycle.catalog.store import Catalog
 from vna_lifecycle.catalog.values import (
     FindingLine,
@@ -31,6 +32,7 @@ __all__ = [
     "Decisions",
     "FindingLine",
     "InventoryTotals",
+    "Listing",
     "OpenFindings",
     "PartTotals",
     "ProfileLine",

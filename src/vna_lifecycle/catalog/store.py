@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from vna_lifecycle.catalog import asking, canonical, comparing, passes, planning, projection, schema, standing, summary
 from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.decisions import Decisions
+from vna_lifecycle.catalog.listing import Listing, listings
 from vna_lifecycle.catalog.loading import Item
 from vna_lifecycle.catalog.questions import WaveQuestions
 from vna_lifecycle.catalog.truth import Truth
@@ -203,6 +204,10 @@ class Catalog:
         Several under one SOP Instance UID are several copies, or several contents.
         """
         return asking.candidates(self._engine, study_uid)
+
+    def listings(self, labels: Sequence[str]) -> dict[str, Listing]:
+        """What the sources list of each of these studies, by the study's label; unlisted ones are left out."""
+        return listings(self._engine, labels)
 
     def refused(self, inventory: int) -> Iterator[Refused]:
         """What a pass could not trust."""

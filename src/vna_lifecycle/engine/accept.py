@@ -6,19 +6,19 @@ sample, and records nothing twice.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 
 from attrs import asdict, define, evolve, field, frozen
 
 from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine.accept_attempt import Sample, open_attempt
-from vna_lifecycle.engine.accept_cases import study_case, transferred
+from vna_lifecycle.engine.accept_cases import study_cases, transferred
 from vna_lifecycle.engine.accept_findings import Findings
+from vna_lifecycle.engine.accept_members import members_of
 from vna_lifecycle.engine.accept_result import Acceptance, CheckLine
 from vna_lifecycle.engine.accept_sample import Bringing
 from vna_lifecycle.engine.accept_served import Served
@@ -26,7 +26,6 @@ from vna_lifecycle.engine.examining import Answer, Call, Examiner, PreparedCheck
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.tasks import Workbench
-from vna_lifecycle.errors import EvidenceErased
 from vna_lifecycle.model.event import WaveExamined
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
@@ -74,7 +73,7 @@ class _Tally:
 
 @define(kw_only=True)
 class Accept:
-    """Acceptance of one wave. ``case`` shows it to checks, ``waived`` are the addresses of findings under waivers."""
+    """Acceptance of one wave. ``case`` shows it to checks; ``waived`` says which findings, by address, are waived."""
 
     journal: Journal
     bench: Workbench
@@ -83,7 +82,7 @@ class Accept:
     checks: tuple[PreparedCheck, ...]
     terms: AcceptanceTerms
     case: WaveCase
-    waived: Collection[str]
+    waived: Callable[[str], bool]
     seconds: Callable[[], float]
     sleep: Callable[[float], object]
     tell: Tell = silent
@@ -140,17 +139,19 @@ class Accept:
         findings.flush()
 
     def _cases(self, page: list[StudyWork], findings: Findings) -> Iterator[StudyCase]:
-        for work in page:
-            try:
-                yield study_case(self.journal, work)
-            except EvidenceErased:
-                findings.add([_erased(work.ref)])
+        for case in study_cases(self.journal, page):
+            if isinstance(case, StudyCase):
+                yield case
+            else:
+                findings.add([_erased()])
 
     def _look_at_wave(self, examiner: Examiner, findings: Findings) -> None:
         for check in self.checks:
             if check.scope is Scope.WAVE and not self.cancelled.is_set():
                 call = Call(check=check, case=self.case, belongs=members_of(self.journal, self.case.wave))
                 for answer in examiner.examine([call]):
+                    told = {finding.study.label for finding in answer.findings if finding.study is not None}
+                    self.journal.begin_scopes(sorted(told))  # studies that have not moved have no keys yet
                     self._take(answer, findings)
         findings.flush()
 
@@ -295,24 +296,12 @@ class Accept:
         )
 
 
-def members_of(journal: Journal, wave: str) -> Callable[[StudyRef], bool]:
-    """Whether a study is one of a wave's, and called by its own names."""
-
-    @functools.lru_cache(maxsize=10_000)
-    def belongs(study: StudyRef) -> bool:
-        work = journal.catalog.work_on(study.label)
-        return work is not None and (work.wave, work.ref) == (wave, study)
-
-    return belongs
-
-
-def _erased(study: StudyRef) -> Finding:
+def _erased() -> Finding:
     return Finding(
         kind="evidence-erased",
         severity=Severity.BLOCKER,
-        message="the manifests of this study were erased on purpose: no check can look at it",
+        message="the manifests of a study were erased on purpose: no check can look at it",
         check=CHECK,
-        study=study,
         remedy="Exclude the study from the wave, or move it again",
     )
 

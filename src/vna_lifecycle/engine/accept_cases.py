@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.catalog import Listing, StudyWork
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt
+from vna_lifecycle.errors import EvidenceErased
 from vna_lifecycle.model.event import StudyFetched
+from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import Basis, Manifest
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.ports import StudyCase
 
-PAGE = 200
+PAGE: Final = 500
+
+_UNLISTED: Final = Listing(records=(), basis=Basis.NONE, claimed=None)
 
 
 def transferred(journal: Journal, wave: str) -> Iterator[list[StudyWork]]:
@@ -23,28 +28,39 @@ def transferred(journal: Journal, wave: str) -> Iterator[list[StudyWork]]:
         yield page
 
 
-def study_case(journal: Journal, work: StudyWork) -> StudyCase:
-    """One study's case, from the catalog and the vault; nothing is fetched.
+def study_cases(journal: Journal, page: Sequence[StudyWork]) -> Iterator[StudyCase | StudyRef]:
+    """The cases of some studies, from the catalog and the vault; nothing is fetched.
 
-    Raises:
-        EvidenceErased: its evidence was erased on purpose.
+    A study whose evidence was erased on purpose has none: it is given itself.
     """
-    listed = journal.catalog.study(work.study_uid)
-    manifests = {
-        ref: journal.manifest(ref) for ref in {work.manifest_ref, work.expected_ref, work.read_back_ref} if ref
-    }
-    source = manifests[work.manifest_ref]
-    basis = listed.basis if listed else Basis.NONE
-    return StudyCase(
-        study=work.ref,
-        records=tuple(record for _, record in journal.catalog.candidates(work.study_uid)),
-        source=source,
-        expected=manifests[work.expected_ref],
-        target=manifests.get(work.read_back_ref),
-        basis=basis,
-        claimed=listed.claimed if listed else None,
-        retrievals=1 if basis is Basis.INSTANCES else _agreeing(journal, work, source),
-    )
+    listed = journal.catalog.listings([work.label for work in page])
+    try:
+        manifests = journal.manifests(_references(page))
+    except EvidenceErased:
+        if len(page) == 1:
+            yield page[0].ref
+            return
+        for work in page:
+            yield from study_cases(journal, [work])
+        return
+    for work in page:
+        listing = listed.get(work.label, _UNLISTED)
+        source = manifests[work.manifest_ref]
+        yield StudyCase(
+            study=work.ref,
+            records=listing.records,
+            source=source,
+            expected=manifests[work.expected_ref],
+            target=manifests.get(work.read_back_ref),
+            basis=listing.basis,
+            claimed=listing.claimed,
+            retrievals=1 if listing.basis is Basis.INSTANCES else _agreeing(journal, work, source),
+        )
+
+
+def _references(page: Sequence[StudyWork]) -> Iterator[str]:
+    for work in page:
+        yield from (work.manifest_ref, work.expected_ref, work.read_back_ref)
 
 
 def _agreeing(journal: Journal, work: StudyWork, source: Manifest) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from attrs import frozen
@@ -37,13 +37,13 @@ class FoundKind:
 
 
 class Findings:
-    """The findings of one attempt. ``waived`` are the addresses of findings that waivers cover.
+    """The findings of one attempt. ``waived`` says of a finding's address whether a waiver covers it.
 
     ``sampled`` are the labels of the drawn studies: `defective` tells which of them have a blocker that is not waived.
     """
 
     def __init__(
-        self, journal: Journal, wave: str, key: str, *, waived: Collection[str], sampled: Collection[str]
+        self, journal: Journal, wave: str, key: str, *, waived: Callable[[str], bool], sampled: Collection[str]
     ) -> None:
         self.defective: set[str] = set()
         self._journal = journal
@@ -55,7 +55,7 @@ class Findings:
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._covered: Counter[tuple[str, str, str]] = Counter()
         self._first: dict[tuple[str, str, str], str] = {}
-        self._waiting: list[tuple[str, FindingRecorded]] = []
+        self._waiting: list[Finding] = []
 
     def take_up(self, sequence: int) -> None:
         """Count what the attempt, drawn at ``sequence``, had found before it was cut off."""
@@ -65,16 +65,14 @@ class Findings:
 
     def add(self, findings: Iterable[Finding]) -> None:
         """Put findings on record, soon; one that is there already is not recorded again."""
-        for finding in findings:
-            key, event = self._journal.finding(finding, wave=self._wave, under=self._key)
-            if self._count(event):
-                self._waiting.append((key, event))
-            if len(self._waiting) >= AT_ONCE:
-                self.flush()
+        self._waiting += findings
+        if len(self._waiting) >= AT_ONCE:
+            self.flush()
 
     def flush(self) -> None:
-        """Put on record what waits for it."""
-        self._journal.record(self._waiting)
+        """Put on record what waits for it, and count it."""
+        found = self._journal.findings(self._waiting, wave=self._wave, under=self._key)
+        self._journal.record([(key, event) for key, event in found if self._count(event)])
         self._waiting.clear()
 
     def counted(self) -> tuple[FoundKind, ...]:
@@ -112,7 +110,7 @@ class Findings:
             return False
         self._seen.add(address)
         each = (event.check, event.finding, event.severity)
-        covered = event.evidence_ref in self._waived
+        covered = self._waived(event.evidence_ref)
         self._counts[each] += 1
         self._covered[each] += covered
         self._first.setdefault(each, event.evidence_ref)

@@ -121,6 +121,11 @@ class Journal:
         """The manifest at a vault address."""
         return Manifest.from_bytes(self.vault.get(address))
 
+    def manifests(self, addresses: Iterable[str]) -> dict[str, Manifest]:
+        """As `manifest`, for many at once, by address; ``""`` is none."""
+        kept = self.vault.get_many(sorted({address for address in addresses if address}))
+        return {address: Manifest.from_bytes(data) for address, data in kept.items()}
+
     def keep_members(self, members: Iterable[tuple[str, str]]) -> str:
         """Put pairs, of label and Study Instance UID say, into the vault, in bounded pieces; the address of the whole.
 
@@ -146,28 +151,35 @@ class Journal:
             yield from ((label, study_uid) for label, study_uid in json.loads(self.vault.get(piece)))
 
     def finding(self, finding: Finding, *, wave: str, under: str = "") -> tuple[str, FindingRecorded]:
-        """The event for a finding, its evidence put into the vault.
+        """The event for a finding, its evidence put into the vault. The same finding again is the same event.
 
-        The same finding again is the same event while it is open, and a new one once it was settled. ``under`` is what
-        else makes two findings the same: found in another attempt, it is another event. What goes on record together
-        with the event that settles its like must say so.
+        ``under`` is what else makes two findings the same: found in another attempt, it is another event.
         """
-        label = finding.study.label if finding.study is not None else ""
-        raw = asdict(finding, value_serializer=lambda _, __, value: getattr(value, "value", value))
-        address = self._keep_json(label or PROGRAM_SCOPE, raw)
-        event = FindingRecorded(
-            finding=finding.kind,
-            severity=finding.severity.value,
-            check=finding.check,
-            study=label,
-            wave=wave,
-            subjects=len(finding.subjects),
-            evidence_ref=address,
-        )
-        if not under:
-            again = self.catalog.decisions.settled(wave, address)
-            under = f"finding/{wave}/again-{again}" if again else f"finding/{wave}"
-        return f"{under}/{address}", event
+        return self.findings([finding], wave=wave, under=under)[0]
+
+    def findings(self, findings: Sequence[Finding], *, wave: str, under: str = "") -> list[tuple[str, FindingRecorded]]:
+        """As `finding`, for many, in order."""
+        found = []
+        for finding in findings:
+            raw = asdict(finding, value_serializer=lambda _, __, value: getattr(value, "value", value))
+            found.append((finding.study.label if finding.study is not None else PROGRAM_SCOPE, _json(raw)))
+        sealed = self.vault.seal_many(found)
+        self._evidence += sealed
+        return [
+            (
+                f"{under or f'finding/{wave}'}/{evidence.address}",
+                FindingRecorded(
+                    finding=finding.kind,
+                    severity=finding.severity.value,
+                    check=finding.check,
+                    study=finding.study.label if finding.study is not None else "",
+                    wave=wave,
+                    subjects=len(finding.subjects),
+                    evidence_ref=evidence.address,
+                ),
+            )
+            for finding, evidence in zip(findings, sealed, strict=True)
+        ]
 
     def read_finding(self, address: str) -> Finding:
         """The finding whose evidence lies at a vault address."""
@@ -191,10 +203,13 @@ class Journal:
         self._evidence.clear()
 
     def _keep_json(self, scope: str, value: object) -> str:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return self._keep(scope, text.encode("utf-8", "surrogatepass"))
+        return self._keep(scope, _json(value))
 
     def _keep(self, scope: str, data: bytes) -> str:
         sealed = self.vault.seal(scope, data)
         self._evidence.append(sealed)
         return sealed.address
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

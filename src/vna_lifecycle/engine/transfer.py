@@ -16,6 +16,7 @@ from attrs import define, field, frozen
 
 from vna_lifecycle.catalog import StudyWork, WaveStatus
 from vna_lifecycle.engine import tasks
+from vna_lifecycle.engine.holding import held_for
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt, failed
 from vna_lifecycle.engine.pending import UNFINISHED, attempts_allowed, pages
@@ -68,7 +69,11 @@ class Guard(Protocol):
 
 @frozen(kw_only=True)
 class TransferResult:
-    """How work on a wave ended. ``outcome``: complete, incomplete, paused, cancelled or stopped."""
+    """How work on a wave ended. ``outcome``: complete, incomplete, paused, cancelled or stopped.
+
+    ``held`` studies were held back by what was seen of them before anything moved; ``held_for`` counts them by kind of
+    finding.
+    """
 
     wave: str
     outcome: str
@@ -79,12 +84,19 @@ class TransferResult:
     remaining: int
     size: int
     seconds: float
+    held: int = 0
+    held_for: tuple[tuple[str, int], ...] = ()
 
     def __str__(self) -> str:
         rate = f" at {self.size / self.seconds / 1e6:.1f} MB/s" if self.seconds and self.size else ""
         trouble = "".join(
             f", {count} {word}"
-            for count, word in ((self.incomplete, "incomplete"), (self.failed, "failed"), (self.remaining, "to do"))
+            for count, word in (
+                (self.incomplete, "incomplete"),
+                (self.failed, "failed"),
+                (self.held, "held back"),
+                (self.remaining, "to do"),
+            )
             if count
         )
         return f"{self.wave}: {self.transferred} of {self.studies} studies transferred{trouble} ({self.outcome}){rate}"
@@ -157,6 +169,8 @@ class Transfer:
             remaining=_to_do(status),
             size=self._moved,
             seconds=self.seconds() - begun,
+            held=status.count(MigrationState.HELD),
+            held_for=held_for(journal.catalog, wave),
         )
 
     # ------------------------------------------------------------------------------------------------ the loop

@@ -3,27 +3,68 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from vna_lifecycle.engine.accept import Accept, AcceptanceTerms
+from vna_lifecycle.engine.accept_again import LookedAgain, look_again
 from vna_lifecycle.engine.accept_result import Acceptance
 from vna_lifecycle.engine.case import wave_case
 from vna_lifecycle.engine.examining import PreparedCheck, prepare_checks
+from vna_lifecycle.engine.holding import HoldBack, Holding
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Tell
+from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.policy.acceptance import AcceptancePolicy
+from vna_lifecycle.ports import WaveCase
 from vna_lifecycle.program.running import Pacing, make_bench
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
 
 
+def hold_back(program: Program, journal: Journal, bench: Workbench, wave: str, tell: Tell) -> Holding:
+    """Look at a wave before it moves; see `HoldBack`."""
+    journal.sync()
+    checks = checks_of(program)
+    if any(check.before_transfer for check in checks):
+        journal.catalog.refresh_studies(program.config.migration.sources)
+    work = HoldBack(
+        journal=journal,
+        case=_case(program, journal, bench, wave),
+        checks=checks,
+        waived=_waived(program, journal, wave),
+        check_seconds=program.config.acceptance.check_seconds,
+        cancelled=program.cancelled,
+        tell=tell,
+    )
+    return work.run()
+
+
+def look_again_at(program: Program, journal: Journal, wave: str, names: Collection[str]) -> LookedAgain:
+    """Run wave checks again, on a wave or (``""``) on the program itself; see `look_again`."""
+    journal.sync()
+    bench, _ = make_bench(program, Pacing(program.config.execution, program.clock))
+    return _look_again(program, journal, bench, wave, names)
+
+
+def _look_again(program: Program, journal: Journal, bench: Workbench, wave: str, names: Collection[str]) -> LookedAgain:
+    return look_again(
+        journal,
+        _case(program, journal, bench, wave),
+        [check for check in checks_of(program) if check.name in names],
+        check_seconds=program.config.acceptance.check_seconds,
+        cancelled=program.cancelled,
+    )
+
+
 def accept(program: Program, journal: Journal, wave: str, *, seed: str, census: bool, tell: Tell) -> Acceptance:
-    """Accept a wave, as program.toml says; see `Accept`."""
+    """Look at the sources, then accept a wave, as program.toml says; see `Accept`."""
     migration = program.config.migration
     journal.sync()
     journal.catalog.refresh_studies(migration.sources)
     bench, executor = make_bench(program, Pacing(program.config.execution, program.clock))
+    _look_again(program, journal, bench, "", program.plugins.registry.wave_checks)
     work = Accept(
         journal=journal,
         bench=bench,
@@ -31,13 +72,23 @@ def accept(program: Program, journal: Journal, wave: str, *, seed: str, census: 
         cancelled=program.cancelled,
         checks=checks_of(program),
         terms=terms_of(program),
-        case=wave_case(journal, bench, wave, sources=migration.sources, target=migration.target),
-        waived=frozenset(),
+        case=_case(program, journal, bench, wave),
+        waived=_waived(program, journal, wave),
         seconds=time.monotonic,
         sleep=program.cancelled.wait,
         tell=tell,
     )
     return work.run(seed=seed, census=census)
+
+
+def _case(program: Program, journal: Journal, bench: Workbench, wave: str) -> WaveCase:
+    migration = program.config.migration
+    return wave_case(journal, bench, wave, sources=migration.sources, target=migration.target)
+
+
+def _waived(program: Program, journal: Journal, wave: str) -> Callable[[str], bool]:
+    """Whether a waiver that holds covers the finding at an address."""
+    return lambda address: False
 
 
 def checks_of(program: Program) -> tuple[PreparedCheck, ...]:

@@ -15,6 +15,7 @@ from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.program.accepting import hold_back
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 
@@ -36,10 +37,11 @@ def inventory(program: Program, journal: Journal, archives: Sequence[str], tell:
 
 
 def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell: Tell) -> TransferResult:
-    """Move a wave at the pace that program.toml allows."""
+    """Look at a wave, and move what is not held back, at the pace that program.toml allows."""
     execution, migration = program.config.execution, program.config.migration
     pacing = Pacing(execution, program.clock)
     bench, executor = make_bench(program, pacing)
+    hold_back(program, journal, bench, wave, tell)
     work = Transfer(
         journal=journal,
         bench=bench,
