@@ -19,7 +19,7 @@ from vna_lifecycle.demo.settings import MARK
 from vna_lifecycle.engine.decide import HeldContent
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.status import Status, WaveLine
-from vna_lifecycle.policy.readiness import CutoverDecision
+from vna_lifecycle.policy.cutover import CutoverDecision
 
 
 @frozen

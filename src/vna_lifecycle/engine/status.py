@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
-from vna_lifecycle.catalog import Catalog, WaveStatus
-from vna_lifecycle.ledger import Ledger
-from vna_lifecycle.model.lifecycle import MigrationState
-from vna_lifecycle.policy.readiness import CutoverDecision, WaveFacts, cutover_decision, wave_readiness
+from vna_lifecycle.engine.gate import GateTerms, gate
+from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.policy.cutover import CutoverDecision
+from vna_lifecycle.policy.readiness import Requirement
 
 
 @frozen(kw_only=True)
 class WaveLine:
     """One wave. ``imported`` counts studies transferred and reconciled; ``ready`` says whether it may be used for care.
 
-    ``states`` counts its studies by migration state; ``size`` is bytes.
+    ``states`` counts its studies by migration state; ``size`` is bytes. ``requirements`` are all that readiness asks.
     """
 
     name: str
@@ -28,6 +28,7 @@ class WaveLine:
     ready: bool
     blockers: tuple[str, ...]
     states: tuple[tuple[str, int], ...]
+    requirements: tuple[Requirement, ...] = field(default=(), repr=False)
 
 
 @frozen(kw_only=True)
@@ -60,8 +61,19 @@ class Status:
         """The facts as ``vna-lifecycle status --json`` prints them."""
         return {
             "program": self.program,
-            "waves": [{**asdict(wave), "states": dict(wave.states)} for wave in self.waves],
-            "cutover": {"allowed": self.cutover.allowed, "reasons": list(self.cutover.reasons)},
+            "waves": [
+                {
+                    **asdict(wave),
+                    "states": dict(wave.states),
+                    "requirements": requirement_dicts(wave.requirements),
+                }
+                for wave in self.waves
+            ],
+            "cutover": {
+                "allowed": self.cutover.allowed,
+                "reasons": list(self.cutover.reasons),
+                "requirements": requirement_dicts(self.cutover.requirements),
+            },
             "sources": [asdict(source) for source in self.sources],
             "excluded": dict(self.excluded),
             "unplanned": self.unplanned,
@@ -73,18 +85,19 @@ class Status:
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One row for each wave, for a data frame."""
-        return [asdict(wave, filter=lambda attribute, _: attribute.name != "states") for wave in self.waves]
+        return [
+            asdict(wave, filter=lambda attribute, _: attribute.name not in ("states", "requirements"))
+            for wave in self.waves
+        ]
 
 
-def take_status(program: str, ledger: Ledger, catalog: Catalog, sources: Sequence[str]) -> Status:
+def take_status(program: str, journal: Journal, terms: GateTerms) -> Status:
     """Gather the facts and decide. Reads only."""
-    lines: list[WaveLine] = []
-    decided = []
-    for name in catalog.wave_names():
+    catalog, ledger = journal.catalog, journal.ledger
+    decided = gate(journal, terms)
+    lines = []
+    for name, readiness in decided.waves:
         wave = catalog.wave_status(name)
-        facts = wave_facts(wave, paused=catalog.paused(name))
-        readiness = wave_readiness(facts)
-        decided.append((facts, readiness))
         lines.append(
             WaveLine(
                 name=name,
@@ -95,10 +108,11 @@ def take_status(program: str, ledger: Ledger, catalog: Catalog, sources: Sequenc
                 ready=readiness.ready,
                 blockers=readiness.blockers,
                 states=tuple((state.value, count) for state, count in wave.states if count),
+                requirements=readiness.requirements,
             )
         )
     found = []
-    for source in sources:
+    for source in terms.sources:
         number = catalog.latest_inventory(source)
         if number is not None:
             totals = catalog.inventory_totals(number)
@@ -112,33 +126,20 @@ def take_status(program: str, ledger: Ledger, catalog: Catalog, sources: Sequenc
                     size=totals.size,
                 )
             )
-    unplanned = catalog.count_unplanned()
+    head = ledger.head()
     return Status(
         program=program,
         waves=tuple(lines),
-        cutover=cutover_decision(
-            decided,
-            unseen=[source for source in sources if source not in {line.archive for line in found}],
-            unplanned=unplanned,
-            refused=sum(line.refused for line in found),
-        ),
+        cutover=decided.cutover,
         sources=tuple(found),
         excluded=tuple(catalog.excluded()),
-        unplanned=unplanned,
+        unplanned=catalog.count_unplanned(),
         findings=tuple(catalog.count_findings()),
-        ledger_size=ledger.size(),
-        ledger_root=ledger.root(),
+        ledger_size=head.size,
+        ledger_root=head.root,
     )
 
 
-def wave_facts(wave: WaveStatus, *, paused: bool) -> WaveFacts:
-    """What readiness is decided from, out of the current state."""
-    return WaveFacts(
-        name=wave.name,
-        studies=wave.studies,
-        imported=wave.imported,
-        incomplete=wave.count(MigrationState.INCOMPLETE),
-        failed=wave.count(MigrationState.FAILED),
-        withdrawn=wave.count(MigrationState.WITHDRAWN),
-        paused=paused,
-    )
+def requirement_dicts(requirements: Sequence[Requirement]) -> list[dict[str, str]]:
+    """Requirements for JSON."""
+    return [{"name": each.name, "standing": each.standing.value, "detail": each.detail} for each in requirements]

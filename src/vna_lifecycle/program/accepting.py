@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+
 from vna_lifecycle.engine.accept import Accept, AcceptanceTerms
 from vna_lifecycle.engine.accept_again import LookedAgain, look_again
-from vna_lifecycle.engine.accept_result import Acceptance
+from vna_lifecycle.engine.accept_result import Acceptance, acceptance_from
 from vna_lifecycle.engine.case import wave_case
 from vna_lifecycle.engine.examining import PreparedCheck, prepare_checks
+from vna_lifecycle.engine.gate import waivers_today
 from vna_lifecycle.engine.holding import HoldBack, Holding
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.policy.acceptance import AcceptancePolicy
 from vna_lifecycle.ports import WaveCase
+from vna_lifecycle.program.deciding import gate_terms
 from vna_lifecycle.program.running import Pacing, make_bench
 
 if TYPE_CHECKING:
@@ -87,8 +91,49 @@ def _case(program: Program, journal: Journal, bench: Workbench, wave: str) -> Wa
 
 
 def _waived(program: Program, journal: Journal, wave: str) -> Callable[[str], bool]:
-    """Whether a waiver that holds covers the finding at an address."""
-    return lambda address: False
+    """Whether a waiver that holds today covers the finding at an address."""
+    standing, _ = waivers_today(journal, gate_terms(program), wave)
+    decisions = journal.catalog.decisions
+    return lambda address: bool(standing) and decisions.is_waived(wave, address, standing)
+
+
+def latest(journal: Journal, wave: str) -> Acceptance | None:
+    """The latest acceptance of a wave that ended."""
+    journal.sync()
+    for line in reversed(journal.catalog.decisions.attempts(wave)):
+        if line.result_ref and (result := acceptance_from(journal.facts(line.result_ref))) is not None:
+            return result
+    return None
+
+
+@frozen(kw_only=True)
+class CheckInfo:
+    """An acceptance check. ``provider`` is the distribution that brings it.
+
+    ``scope`` is what it is shown: every study, the sample, or the wave. One that looks ``before_transfer`` too holds
+    studies back; one that is ``required`` must give a result.
+    """
+
+    name: str
+    provider: str
+    scope: str
+    before_transfer: bool
+    required: bool
+
+
+def listed(program: Program) -> list[CheckInfo]:
+    """Every registered check, by name."""
+    required = terms_of(program).required
+    return [
+        CheckInfo(
+            name=check.name,
+            provider=check.provider,
+            scope=check.scope.value,
+            before_transfer=check.before_transfer,
+            required=check.name in required,
+        )
+        for check in checks_of(program)
+    ]
 
 
 def checks_of(program: Program) -> tuple[PreparedCheck, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from vna_lifecycle._version import __version__
 from vna_lifecycle.catalog import FindingLine
 from vna_lifecycle.config import Config, load_config
 from vna_lifecycle.engine import decide
+from vna_lifecycle.engine.accept_result import Acceptance
 from vna_lifecycle.engine.catchup import CatchUpResult
+from vna_lifecycle.engine.gate import readiness_of
 from vna_lifecycle.engine.inventory import InventoryResult
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.pending import Pending, pending
@@ -30,15 +33,19 @@ from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
 from vna_lifecycle.plugin import Plugins, load_plugins
+from vna_lifecycle.policy.readiness import Readiness
 from vna_lifecycle.ports import Archive, Clock
-from vna_lifecycle.program import effects
+from vna_lifecycle.program import accepting, effects
 from vna_lifecycle.program.beginning import SERVICE, begin, open_catalog
 from vna_lifecycle.program.bench import LocalBench, site, utc_now
+from vna_lifecycle.program.deciding import gate_terms
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.running import Pacing, local_bench
 from vna_lifecycle.vault import Vault
+
+SEED_BYTES = 32
 
 
 class Program:
@@ -182,6 +189,22 @@ class Program:
         with self._effects("transfer") as journal:
             return effects.transfer(self, journal, name, retry=retry, tell=progress)
 
+    def accept(self, wave: str | Wave, *, census: bool = False, progress: Tell = silent) -> Readiness:
+        """Let every check look at a wave's transferred studies, and say whether the wave is ready for care.
+
+        A sample is drawn, or all of the wave with ``census``, and fetched again as readers are served it. An acceptance
+        that was cut off goes on with its sample. `acceptance` has all figures.
+
+        Raises:
+            StateError: there is no such wave, nothing of it was transferred, or its samples are used up.
+            ArchiveError, StorageError: acceptance had to stop; the same call takes it up.
+        """
+        name = self._wave(wave)
+        with self._effects("accept") as journal:
+            seed = secrets.token_hex(SEED_BYTES)
+            accepting.accept(self, journal, name, seed=seed, census=census, tell=progress)
+            return readiness_of(journal, gate_terms(self), name)
+
     def withdraw(
         self, wave: str | Wave, *, by: str, reason: str, dry_run: bool = False, progress: Tell = silent
     ) -> WithdrawResult:
@@ -227,8 +250,17 @@ class Program:
 
     def status(self) -> Status:
         """Where the program stands: imported and ready, side by side."""
-        self._journal(None).sync()
-        return take_status(self.name, self.ledger, self.catalog, self.config.migration.sources)
+        journal = self._journal(None)
+        journal.sync()
+        return take_status(self.name, journal, gate_terms(self))
+
+    def acceptance(self, wave: str | Wave) -> Acceptance | None:
+        """All figures of the latest acceptance of a wave that ended; None before any."""
+        return accepting.latest(self._journal(None), self._wave(wave))
+
+    def checks(self) -> list[accepting.CheckInfo]:
+        """Every registered acceptance check, by name: who brings it, what it is shown, and whether it must tell."""
+        return accepting.listed(self)
 
     def waves(self) -> list[str]:
         """The names of the planned waves, in order."""

@@ -4,7 +4,7 @@ import pytest
 
 from vna_lifecycle.cli.status_table import print_status
 from vna_lifecycle.engine.status import SourceLine, Status, WaveLine
-from vna_lifecycle.policy.readiness import CutoverDecision
+from vna_lifecycle.policy.cutover import CutoverDecision
 
 
 def wave(name: str, *, imported: int, ready: bool, blockers: tuple[str, ...] = ()) -> WaveLine:
