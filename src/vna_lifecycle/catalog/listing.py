@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from attrs import frozen
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import BindParameter, Connection, Engine, bindparam, select
 
 from vna_lifecycle.catalog import canonical, schema
 from vna_lifecycle.catalog.loading import LEAST_AVAILABLE_LAST, STRONGEST_FIRST
@@ -26,7 +26,7 @@ class Listing:
     claimed: int | None
 
 
-_IDS: Final = bindparam("ids", expanding=True)
+_IDS: Final[BindParameter[int]] = bindparam("ids", expanding=True)
 _STUDIES: Final = (
     select(study.c.id, study.c.label, summary.c.basis, summary.c.claimed)
     .join_from(summary, study, study.c.id == summary.c.study)

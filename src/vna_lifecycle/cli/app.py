@@ -13,7 +13,7 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from vna_lifecycle._version import __version__
-from vna_lifecycle.cli import begin, check, deciding, ledger, looking, moving, reporting
+from vna_lifecycle.cli import accepting, begin, check, deciding, ledger, looking, moving, reporting
 from vna_lifecycle.cli.trouble import print_error, print_stopped, print_usage_error
 from vna_lifecycle.errors import VnaLifecycleError
 
@@ -34,6 +34,7 @@ VERBS: Final[tuple[Callable[..., int] | App, ...]] = (
     moving.inventory,
     moving.plan,
     moving.transfer,
+    accepting.accept,
     moving.run,
     moving.catch_up,
     moving.withdraw,
