@@ -16,11 +16,16 @@ from pydicom.filewriter import dcmwrite
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 PEOPLE = (
-    # name, birth date, sex
-    ("Abel^Anna", "19510203", "F"),
-    ("Borg^Bruno", "19620412", "M"),
-    ("Cid^Carla^Maria", "19730521", "F"),
-    ("Dahl^David", "19840630", "M"),
+    # name, birth date, sex, and the character set that the name needs
+    ("Abel^Anna", "19510203", "F", ""),
+    ("M\u00fcller^J\u00f6rg", "19620412", "M", "ISO_IR 100"),
+    (
+        "\u041b\u044e\u043a\u0441\u0435\u043c\u0431\u0443\u0440\u0433^\u0420\u043e\u0437\u0430",
+        "19730521",
+        "F",
+        "ISO_IR 144",
+    ),
+    ("Yamada^Tarou=\u5c71\u7530^\u592a\u90ce", "19840630", "M", "\\ISO 2022 IR 87"),
 )
 EXAMINATIONS = (
     # modality, body part, laterality, description, procedure code
@@ -83,18 +88,6 @@ class CleanArchive:
 
     images: tuple[Image, ...] = field()
 
-    def of(self, study: int) -> list[Image]:
-        """The images of one study."""
-        return [image for image in self.images if image.spec.study == study]
-
-    def without(self, *images: Image) -> CleanArchive:
-        """The archive without some of its images."""
-        return evolve(self, images=tuple(image for image in self.images if image not in images))
-
-    def with_(self, *images: Image) -> CleanArchive:
-        """The archive with more images."""
-        return evolve(self, images=(*self.images, *images))
-
 
 def clean_archive(studies: int = 4, *, patients: int = 2, series: int = 1, instances: int = 2) -> CleanArchive:
     """A clean archive; every image has pixels of its own."""
@@ -109,7 +102,7 @@ def clean_archive(studies: int = 4, *, patients: int = 2, series: int = 1, insta
 def clean_image(study: int, series: int, instance: int, *, patients: int, grey: int) -> Image:
     """One image of a clean archive."""
     patient = study % patients
-    name, born, sex = PEOPLE[patient]
+    name, born, sex, character_set = PEOPLE[patient]
     modality, part, laterality, description, code = EXAMINATIONS[study % len(EXAMINATIONS)]
     spec = ObjectSpec(
         study=study,
@@ -118,6 +111,7 @@ def clean_image(study: int, series: int, instance: int, *, patients: int, grey: 
         patient_id=f"P{patient}",
         issuer="HOSP-A",
         patient_name=name,
+        character_set=character_set,
         study_date=f"2024{study % 12 + 1:02d}15",
         accession_number=f"A{study}",
         modality=modality,

@@ -9,16 +9,32 @@ from attrs import define, evolve, field, frozen
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import Availability, InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.plugin import Registry, impl
-from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Part, Site, SourceAdapter, Spool, StudyQuery
+from vna_lifecycle.ports import (
+    Archive,
+    Fetched,
+    FetchFailure,
+    Part,
+    Site,
+    SourceAdapter,
+    Spool,
+    StudyQuery,
+    TruthRecord,
+)
 from vna_lifecycle.testing.memory import MemorySettings, open_memory
 
 
 @define
 class Claims:
-    """What the archive of a name says of its studies, and how near their objects are, by Study Instance UID."""
+    """What the archive of a name says of its studies, how near their objects are, and what its database has.
+
+    By Study Instance UID. An archive whose database has nothing is one without a database.
+    """
 
     studies: list[StudyRecord] = field(factory=list)
     availability: dict[str, Availability] = field(factory=dict)
+    database: dict[str, TruthRecord] = field(factory=dict)
+    unserved: list[str] = field(factory=list)
+    """Locators of objects that are listed, and that nobody gets."""
 
 
 _claims: dict[str, Claims] = {}
@@ -31,14 +47,26 @@ def claims_of(name: str) -> Claims:
 
 def open_claiming(settings: MemorySettings, site: Site) -> Archive:
     """Open it."""
-    archive = open_memory(settings, site)
-    return evolve(archive, reads=_Reads(archive.reads, claims_of(settings.name)))
+    archive, claims = open_memory(settings, site), claims_of(settings.name)
+    return evolve(
+        archive,
+        reads=_Reads(archive.reads, claims),
+        truth=_Database(claims) if claims.database else None,
+    )
 
 
 @impl
 def vna_lifecycle_register(registry: Registry) -> None:
     """Register the archive ``claiming``."""
     registry.archive("claiming", MemorySettings, open_claiming)
+
+
+@frozen
+class _Database:
+    _claims: Claims
+
+    def truth(self) -> Iterator[TruthRecord]:
+        yield from self._claims.database.values()
 
 
 @frozen
@@ -66,7 +94,12 @@ class _Reads:
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
     ) -> Iterator[Fetched | FetchFailure]:
-        return self._inner.fetch(study, wanted, spool)
+        for record in wanted:
+            if record.locator in self._claims.unserved:
+                yield FetchFailure(record=record, code="unreadable", message="the medium has errors")
+        yield from self._inner.fetch(
+            study, [record for record in wanted if record.locator not in self._claims.unserved], spool
+        )
 
     def close(self) -> None:
         self._inner.close()

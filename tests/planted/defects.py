@@ -6,7 +6,8 @@ then find must be the sum of what each defect says it causes: no more, and no le
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -15,12 +16,20 @@ from pydicom.data import get_testdata_file
 
 from planted.archive import Image
 from planted.world import PlantedWorld
+from vna_lifecycle.checks.settings import FidelitySettings
+from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.identity import PatientKey, StudyUID
-from vna_lifecycle.model.inventory import Availability, Basis, StudyRecord
+from vna_lifecycle.model.inventory import Availability, Basis, Manifest, StudyRecord
+from vna_lifecycle.ports import FetchFailure, Retrieved, StudyCase, TruthRecord
 from vna_lifecycle.testing.objects import TRANSFER_SYNTAXES, ObjectSpec
 
 Found: TypeAlias = tuple[str, str, str]
 """What is to be found: check, kind, and Study Instance UID (``""``: not about a study)."""
+
+
+def found(findings: Sequence[Finding]) -> Counter[Found]:
+    """Check, kind and study of each finding."""
+    return Counter((item.check, item.kind, item.study.study_uid if item.study else "") for item in findings)
 
 
 @define
@@ -31,6 +40,7 @@ class Plot:
     older: list[Image | bytes] = field(factory=list)
     before: list[Callable[[PlantedWorld], object]] = field(factory=list)
     afterwards: list[Callable[[PlantedWorld], object]] = field(factory=list)
+    database: dict[str, TruthRecord] = field(factory=dict)
     expected: list[Found] = field(factory=list)
     check: str = ""
     _studies: int = 0
@@ -60,15 +70,45 @@ class Plot:
         self._greys += 1
         return self._greys
 
-    def find(self, kind: str, images: list[Image] | None = None, *, check: str = "") -> None:
+    def find(self, kind: str, images: list[Image] | None = None) -> None:
         """Say what this defect causes, in the study of ``images``."""
-        self.expected.append((check or self.check, kind, images[0].spec.study_uid if images else ""))
+        self.expected.append((self.check, kind, images[0].spec.study_uid if images else ""))
+
+    def tell(self, study: list[Image], **said: Any) -> TruthRecord:
+        """Let the source's database tell of a study as it is, but for what is ``said``. It knows all others too."""
+        spec = study[0].spec
+        record = TruthRecord(
+            study_uid=spec.study_uid,
+            **{
+                "patient": PatientKey(issuer=spec.issuer, id=spec.patient_id),
+                "patient_name": spec.patient_name,
+                "accession_number": spec.accession_number,
+                "study_date": spec.study_date,
+                "instance_count": len(study),
+                **said,
+            },
+        )
+        self.database[spec.study_uid] = record
+        return record
+
+    def show(self, study: list[Image], change: Callable[[StudyCase], StudyCase]) -> None:
+        """Show the checks another case of a study than there is."""
+        self.before.append(lambda world: world.shown.update({study[0].spec.study_uid: change}))
+
+    def counted(self) -> Counter[Found]:
+        """All that is to be found."""
+        return Counter(self.expected)
 
     def prepare(self, world: PlantedWorld) -> None:
         """Fill the sources."""
         for state, files in ((world.old, self.old), (world.older, self.older)):
             for file in files:
                 state.add(file if isinstance(file, bytes) else file.to_bytes())
+        if self.database:
+            studies = [ObjectSpec(study=number).study_uid for number in range(1, self._studies + 1)]
+            nobody = PatientKey(issuer="", id="")
+            known = {uid: TruthRecord(study_uid=uid, patient=nobody) for uid in studies}
+            world.claims.database.update({**known, **self.database})
         for step in self.before:
             step(world)
 
@@ -328,10 +368,9 @@ def _(plot: Plot) -> None:
 
 @planted("values", "text that is not in the character set that it states")
 def _(plot: Plot) -> None:
-    study = plot.study(character_set="ISO_IR 100", study_description="CT sch\u00e4del")
+    study = plot.study(character_set="ISO_IR 100", modality="CR", study_description="Sch\u00e4del")
     plot.old += [evolve(image, replaced=(b"ISO_IR 100", b"ISO_IR 192")) for image in study]
     plot.find("character-set-unusable", study)
-    plot.find("code-with-several-descriptions", check="descriptions")
 
 
 # ------------------------------------------------------------------------------------------------ descriptions
@@ -481,6 +520,38 @@ def _(plot: Plot) -> None:
     plot.find("completeness-indeterminate", study)
 
 
+@planted("completeness", "an object that is listed and was never fetched")
+def _(plot: Plot) -> None:
+    study = plot.study(images=3)
+    plot.old += study
+    plot.show(
+        study,
+        lambda case: evolve(case, source=_cut(case.source), expected=_cut(case.expected), target=None, retrieved=()),
+    )
+    plot.find("instances-not-in-hand", study)
+    plot.find("not-read-back", study)
+
+
+@planted("completeness", "an instance that a rule took away")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.show(study, lambda case: evolve(case, expected=_cut(case.expected), retrieved=()))
+    plot.find("instances-dropped", study)
+
+
+@planted("completeness", "an instance that is not in the read-back")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.show(study, lambda case: evolve(case, target=case.target and _cut(case.target), retrieved=()))
+    plot.find("instances-missing", study)
+
+
+def _cut(manifest: Manifest) -> Manifest:
+    return evolve(manifest, entries=manifest.entries[:-1])
+
+
 # ------------------------------------------------------------------------------------------------ fidelity
 
 
@@ -536,6 +607,56 @@ def _(plot: Plot) -> None:
     plot.find("record-varies", study)
 
 
+@planted("fidelity", "a reader whose retrieval breaks off")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.show(study, _broken_off)
+    plot.find("not-served-to-reader", study)
+
+
+@planted("fidelity", "a reader's index that has another accession number than the objects")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.show(study, lambda case: _relisted(case, accession_number="A0"))
+    plot.find("found-under-other-identity", study)
+
+
+@planted("fidelity", "a reader's index that spells the patient's name otherwise")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.show(study, lambda case: _relisted(case, patient_name="Somebody^Else"))
+    plot.find("record-varies", study)
+
+
+@planted("fidelity", "a reader who waits too long")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.before.append(lambda world: world.settings.update(fidelity=FidelitySettings(max_seconds=3600.0)))
+    plot.show(
+        study, lambda case: evolve(case, retrieved=tuple(evolve(each, seconds=3601.0) for each in case.retrieved))
+    )
+    plot.find("slow-retrieval", study)
+
+
+def _broken_off(case: StudyCase) -> StudyCase:
+    def broken(each: Retrieved) -> Retrieved:
+        failure = FetchFailure(record=each.objects[-1].record, code="connection-lost", message="it broke off")
+        return evolve(each, objects=each.objects[:-1], failures=(failure,))
+
+    return evolve(case, retrieved=tuple(map(broken, case.retrieved)))
+
+
+def _relisted(case: StudyCase, **values: Any) -> StudyCase:
+    return evolve(
+        case,
+        retrieved=tuple(evolve(each, listed=each.listed and evolve(each.listed, **values)) for each in case.retrieved),
+    )
+
+
 @planted("fidelity", "a source that changed after the transfer")
 def _(plot: Plot) -> None:
     study = plot.study()
@@ -575,3 +696,107 @@ def _(plot: Plot) -> None:
     plot.old += study[:2]
     plot.afterwards.append(lambda world: world.new.add(study[2].to_bytes()))
     plot.find("added-at-target", study)
+
+
+@planted("unexplained-change", "an object that the target lists and does not serve")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.afterwards.append(lambda world: world.unserved.append(_locator(world.new, study[1])))
+    plot.find("unreadable-at-target", study)
+
+
+# ------------------------------------------------------------------------------------------------ truth
+
+
+@planted("truth", "a stale patient in the headers")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, patient=PatientKey(issuer="HOSP-A", id="MERGED"))
+    plot.find("truth-patient-differs", study)
+
+
+@planted("truth", "a stale issuer in the headers")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, patient=PatientKey(issuer="HOSP-Z", id=study[0].spec.patient_id))
+    plot.find("truth-patient-differs", study)
+
+
+@planted("truth", "another patient's name in the database")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, patient_name="Somebody^Else")
+    plot.find("truth-name-differs", study)
+
+
+@planted("truth", "a new family name in the database")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, patient_name=f"Newname^{study[0].spec.patient_name.partition('^')[2]}")
+    plot.find("truth-name-varies", study)
+
+
+@planted("truth", "another accession number in the database")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, accession_number="A0")
+    plot.find("truth-accession-differs", study)
+
+
+@planted("truth", "another study date in the database")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, study_date="20010101")
+    plot.find("truth-date-differs", study)
+
+
+@planted("truth", "an image that the database counts and the source does not list")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study, instance_count=3)
+    plot.find("truth-counts-differ", study)
+
+
+@planted("truth", "a study that was deleted at the source, and planned before anybody knew")
+def _(plot: Plot) -> None:
+    _withheld(plot, "deleted-at-source", deleted=True)
+
+
+@planted("truth", "a study that the source hides from readers, and planned before anybody knew")
+def _(plot: Plot) -> None:
+    _withheld(plot, "hidden-at-source", hidden=True)
+
+
+@planted("truth", "a study that the source's database does not know")
+def _(plot: Plot) -> None:
+    study = plot.study()
+    plot.old += study
+    plot.tell(study)
+    plot.before.append(lambda world: world.claims.database.pop(study[0].spec.study_uid))
+    plot.before.append(lambda world: world.claims.database.setdefault("1.2.3", _elsewhere()))
+    plot.find("unknown-to-source", study)
+
+
+def _elsewhere() -> TruthRecord:
+    return TruthRecord(study_uid=StudyUID("1.2.3"), patient=PatientKey(issuer="", id=""))
+
+
+def _withheld(plot: Plot, kind: str, **said: bool) -> None:
+    study = plot.study()
+    plot.old += study
+    record = plot.tell(study)
+
+    def learn(world: PlantedWorld) -> None:
+        world.claims.database[record.study_uid] = evolve(record, **said)
+        world.program.read_truth(["old"])
+
+    plot.afterwards.append(learn)
+    plot.find(kind, study)

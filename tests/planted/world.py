@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from planted import claiming
 from planted.claiming import Claims, claims_of
-from vna_lifecycle.engine.accept_cases import study_case, transferred
+from vna_lifecycle.engine.accept_cases import study_cases, transferred
 from vna_lifecycle.engine.accept_served import release, serve_study
 from vna_lifecycle.engine.case import wave_case
 from vna_lifecycle.engine.journal import Journal
@@ -36,7 +36,7 @@ name = "{old}"
 plugin = "memory"
 name = "{older}"
 [archives.new]
-plugin = "memory"
+plugin = "claiming"
 name = "{new}"
 [archives.view]
 plugin = "memory"
@@ -61,6 +61,12 @@ class PlantedWorld:
     new: MemoryState
     view: MemoryState
     claims: Claims
+    unserved: list[str]
+    """Locators of objects that the target lists and does not serve."""
+    shown: dict[str, Callable[[StudyCase], StudyCase]] = field(factory=dict)
+    """By Study Instance UID: what archives in memory cannot do, done to the case that the checks are shown."""
+    settings: dict[str, object] = field(factory=dict)
+    """By name: the settings of a check, in place of its defaults."""
 
     def move(self) -> None:
         """Inventory, plan, transfer; then the reader gets its copy of the target."""
@@ -80,26 +86,31 @@ class PlantedWorld:
         journal.sync()
         journal.catalog.refresh_studies(sources)
         bench = local_bench(program, Pacing(program.config.execution, program.clock))
-        registry, settings = program.plugins.registry, program.config.checks
+        registry, settings = program.plugins.registry, {**program.config.checks, **self.settings}
         case = wave_case(journal, bench, wave, sources=sources, target="new")
         for name, on_waves in registry.wave_checks.items():
             wave_check: WaveCheck = on_waves.factory(settings[name])
             yield from wave_check.examine(case)
         for shown, sampled in _study_cases(journal, bench, wave) if wave else ():
+            change = self.shown.get(shown.study.study_uid, _as_it_is)
             for name, on_studies in registry.checks.items():
                 check: AcceptanceCheck = on_studies.factory(settings[name])
-                yield from check.examine(sampled if on_studies.sampled else shown)
+                yield from check.examine(change(sampled if on_studies.sampled else shown))
+
+
+def _as_it_is(case: StudyCase) -> StudyCase:
+    return case
 
 
 def _study_cases(journal: Journal, bench: Workbench, wave: str) -> Iterator[tuple[StudyCase, StudyCase]]:
     for page in transferred(journal, wave):
-        for work in page:
-            case = study_case(journal, work)
-            candidates = candidates_of(journal.catalog, work.study_uid)
-            chosen = choices_of(journal.catalog, work.ref, candidates)
-            served = serve_study(bench, work.ref, candidates, chosen, "new", ["view"])
+        for case in study_cases(journal, page):
+            assert isinstance(case, StudyCase)
+            candidates = candidates_of(journal.catalog, case.study.study_uid)
+            chosen = choices_of(journal.catalog, case.study, candidates)
+            served = serve_study(bench, case.study, candidates, chosen, "new", ["view"])
             yield case, evolve(case, originals=served.originals, retrieved=served.retrieved)
-            release(bench, work.ref, ["view"])
+            release(bench, case.study, ["view"])
 
 
 @contextmanager
@@ -113,7 +124,8 @@ def planted_world(folder: Path, prepare: Callable[[PlantedWorld], object]) -> It
     states = {name: memory_state(given) for name, given in names.items()}
     try:
         with Program.open(folder, plugins=load_plugins(extra=[memory, claiming])) as program:
-            world = PlantedWorld(program=program, claims=claims_of(names["old"]), **states)
+            claims, unserved = claims_of(names["old"]), claims_of(names["new"]).unserved
+            world = PlantedWorld(program=program, claims=claims, unserved=unserved, **states)
             prepare(world)
             world.move()
             yield world

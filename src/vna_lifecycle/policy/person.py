@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 _SEPARATORS: Final = re.compile(r"[\s,^\-]+")
 _DROPPED: Final = re.compile(r"[.'\u2019`]")
-_SEXES: Final = frozenset({"M", "F"})
+_SEXES: Final = ("F", "M")
 
 
 class Person(NamedTuple):
@@ -40,7 +40,7 @@ def likeness(a: Person, b: Person) -> Likeness:
     """How two entries under one patient identity go together."""
     name = name_likeness(a.name, b.name)
     births = bool(a.birth_date and b.birth_date) and a.birth_date != b.birth_date
-    sexes = {a.sex, b.sex} == _SEXES
+    sexes = {a.sex, b.sex} == set(_SEXES)
     if name is Likeness.OTHER or (name is Likeness.VARIANT and (births or sexes)) or (births and sexes):
         return Likeness.OTHER
     if name is Likeness.VARIANT or births or sexes:
@@ -65,19 +65,17 @@ def same_people(entries: Sequence[Sequence[Person]]) -> Iterator[tuple[int, ...]
 
     All persons given must have the same birth date: without one, a name alone identifies nobody.
     """
-    keyed: dict[tuple[int, tuple[str, ...]], list[int]] = {}
+    keyed: dict[tuple[int, tuple[str, ...]], list[tuple[int, str]]] = {}
     for number, named in enumerate(entries):
         for person in named:
             for place, tokens in enumerate(_groups(person.name)):
                 if tokens:
-                    keyed.setdefault((place, tokens[:2]), []).append(number)
-    sexes = [{person.sex for person in named} & _SEXES for named in entries]
+                    keyed.setdefault((place, tokens[:2]), []).append((number, person.sex))
     told: set[tuple[int, ...]] = set()
-    for numbers in keyed.values():
-        distinct = tuple(sorted(set(numbers)))
-        for sex in ("M", "F"):
+    for alike in keyed.values():
+        for sex in _SEXES:
             # one whose sex is not stated may be either
-            group = tuple(number for number in distinct if not sexes[number] or sex in sexes[number])
+            group = tuple(sorted({number for number, stated in alike if stated == sex or stated not in _SEXES}))
             if len(group) > 1 and group not in told:
                 told.add(group)
                 yield group

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from planted.defects import DEFECTS, Defect, Found, Plot
+from planted.defects import DEFECTS, Defect, Plot, found
+from planted.described import abouts
 from planted.world import planted_world
-from vna_lifecycle.model.finding import Finding
-
-
-def found(findings: Sequence[Finding]) -> Counter[Found]:
-    """Check, kind and study of each finding."""
-    return Counter((item.check, item.kind, item.study.study_uid if item.study else "") for item in findings)
 
 
 def plot_of(defects: Sequence[Defect]) -> Plot:
@@ -28,7 +22,7 @@ def plot_of(defects: Sequence[Defect]) -> Plot:
 def assert_found(folder: Path, plot: Plot) -> None:
     with planted_world(folder / "program", plot.prepare) as world:
         plot.finish(world)
-        assert found(world.run_checks()) == Counter(plot.expected)
+        assert found(world.run_checks()) == plot.counted()
 
 
 def test_every_defect_of_an_archive_that_has_them_all_is_found_by_its_own_check_only(tmp_path: Path) -> None:
@@ -44,3 +38,8 @@ def test_a_defect_that_makes_others_doubtful_is_found_alone(tmp_path: Path, defe
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.name)
 def test_a_defect_alone_is_found_by_its_own_check_only(tmp_path: Path, defect: Defect) -> None:
     assert_found(tmp_path, plot_of([defect]))
+
+
+def test_every_kind_that_a_check_can_find_is_planted() -> None:
+    can_find = {(about.check, kind.word) for about in abouts() for kind in about.kinds}
+    assert can_find == {(check, kind) for check, kind, _ in plot_of(DEFECTS).expected}
