@@ -10,6 +10,7 @@ from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
+from vna_lifecycle.adapters.dimse.wire.hashing import Hashing
 from vna_lifecycle.adapters.dimse.wire.reasons import abortion, lost, violation
 from vna_lifecycle.errors import ArchiveError
 
@@ -27,7 +28,7 @@ NEGOTIATION: Final = 256 << 10
 _TICK: Final = 0.25
 _LINGER: Final = 1.0
 _SOCKET_BUFFER: Final = 4 << 20
-_READ_AHEAD: Final = 4
+_READ_AHEAD: Final = 3
 _HEADER: Final = Struct(">BxL").unpack_from
 _RELEASE_RQ: Final = b"\x05\0\0\0\0\x04\0\0\0\0"
 _RELEASE_RP: Final = b"\x06\0\0\0\0\x04\0\0\0\0"
@@ -36,18 +37,35 @@ _RELEASE_RP: Final = b"\x06\0\0\0\0\x04\0\0\0\0"
 class Channel:
     """One connection. Not to be shared between threads.
 
-    ``body`` is the last PDU that was read, without its header; it is overwritten by the next.
+    ``body`` is the last PDU that was read, without its header; it may be overwritten by the next. ``hashing`` makes the
+    digests of data sets. It may lag behind, so there are two buffers: one is filled while the other is hashed.
     """
 
-    __slots__ = ("_buffer", "_end", "_limits", "_next", "_socket", "_stall", "_view", "body")
+    __slots__ = (
+        "_end",
+        "_limits",
+        "_marks",
+        "_next",
+        "_side",
+        "_socket",
+        "_stall",
+        "_view",
+        "_views",
+        "body",
+        "hashing",
+    )
 
     def __init__(self, connected: socket.socket, *, max_pdu: int, stall: float) -> None:
         connected.settimeout(_TICK)
         self._socket = connected
         self._stall = stall
         self._limits = {P_DATA: max_pdu, ASSOCIATE_RQ: NEGOTIATION, ASSOCIATE_AC: NEGOTIATION}
-        self._buffer = bytearray(max(_READ_AHEAD * (max_pdu + 6), NEGOTIATION + 6))
-        self._view = memoryview(self._buffer)
+        size = max(_READ_AHEAD * (max_pdu + 6), NEGOTIATION + 6)
+        self._views = (memoryview(bytearray(size)), memoryview(bytearray(size)))
+        self._marks = [0, 0]
+        self._side = 0
+        self._view = self._views[0]
+        self.hashing = Hashing()
         self._next = self._end = 0
         self.body = self._view[:0]
 
@@ -62,7 +80,7 @@ class Channel:
         if self._end - self._next < 6:
             self._fill(6, patience, idle)
         stall = patience if whole else self._stall
-        kind, length = _HEADER(self._buffer, self._next)
+        kind, length = _HEADER(self._view, self._next)
         if not 1 <= kind <= 7:
             raise violation("what it sends is no PDU")
         if length > self._limits.get(kind, 4) or length < 4:
@@ -79,12 +97,8 @@ class Channel:
 
     def _fill(self, size: int, patience: float, idle: Callable[[], None] | None) -> None:
         """Read until ``size`` bytes from the next PDU on are there; once it has begun, ``stall`` bounds the wait."""
-        if self._next == self._end:
-            self._next = self._end = 0
-        elif self._next + size > len(self._buffer):
-            left = self._end - self._next
-            self._buffer[:left] = self._buffer[self._next : self._end]
-            self._next, self._end = 0, left
+        if self._next == self._end or self._next + size > len(self._view):
+            self._turn()
         begun = time.monotonic()
         while self._end - self._next < size:
             try:
@@ -105,6 +119,16 @@ class Channel:
             if waited > patience and self._end - self._next < size:
                 what = "stopped in the middle of a PDU" if self._end > self._next else "did not answer"
                 raise ArchiveError(f"the archive {what}: {waited:.0f} seconds passed", transient=True)
+
+    def _turn(self) -> None:
+        """Go on in the other buffer, with what is left of this one at its beginning."""
+        left = self._view[self._next : self._end]
+        self._marks[self._side] = self.hashing.mark()
+        self._side ^= 1
+        self.hashing.before(self._marks[self._side])
+        self._view = self._views[self._side]
+        self._view[: len(left)] = left
+        self._next, self._end = 0, len(left)
 
     def send(self, data: bytes | memoryview) -> None:
         """Send all of it.
@@ -160,6 +184,7 @@ class Channel:
         with contextlib.suppress(OSError):  # the peer was faster
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self.hashing.close()
 
 
 def tune(connection: socket.socket) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 from functools import lru_cache
@@ -134,8 +133,9 @@ def _written(
     link: Link, context: Accepted, offer: Offer, path: Path, patience: float, limit: int | None
 ) -> Arrival | None:
     """The object in its file; None where the disk did not take it, or it is larger than ``limit``."""
-    digest = hashlib.sha256()
-    update, write = digest.update, os.write
+    hashing = link.channel.hashing
+    hashing.begin()
+    update, write = hashing.update, os.write
     size = 0
     header = file_header(offer)
     try:
@@ -152,11 +152,11 @@ def _written(
                 problem = True
                 continue
             try:
+                update(piece)
                 if write(descriptor, piece) != len(piece):
                     problem = True
             except OSError:
                 problem = True
-            update(piece)
         whole = not problem
     finally:
         os.close(descriptor)
@@ -169,7 +169,7 @@ def _written(
         path=path,
         size=len(header) + size,
         dataset_size=size,
-        dataset_sha256=digest.hexdigest(),
+        dataset_sha256=hashing.hexdigest(),
     )
 
 
