@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Iterable
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from attrs import frozen
 
 from vna_lifecycle.catalog.decisions import AttemptLine, Decisions, SignOffLine, WaiverLine
 from vna_lifecycle.catalog.values import StudySummary, StudyWork
@@ -13,21 +14,26 @@ from vna_lifecycle.engine.accept_result import acceptance_from
 from vna_lifecycle.engine.status import SourceLine, Status, WaveLine
 from vna_lifecycle.errors import EvidenceErased
 from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.policy import readiness as needs
+from vna_lifecycle.policy.readiness import Standing
+from vna_lifecycle.reporting.advice import advice
 from vna_lifecycle.reporting.facts import (
     Attempt,
     Gate,
     GateDecision,
     Observed,
     Obstacle,
+    Requirement,
     SignOffOnRecord,
     SourceReport,
     WaiverOnRecord,
     WaveReport,
 )
 from vna_lifecycle.reporting.tallies import PictureTally
-from vna_lifecycle.reporting.words import counted
+from vna_lifecycle.reporting.words import counted, day
 
-ReadFacts = Callable[[str], Any]
+IN_FORCE: Final = "in force"
+ReadFacts: TypeAlias = Callable[[str], Any]
 """Gives what was kept as facts under a vault address."""
 
 _MISSING: Final = (
@@ -37,6 +43,15 @@ _MISSING: Final = (
     ("held", "held back"),
     ("refused", "refused"),
 )
+
+
+@frozen(kw_only=True)
+class Decided:
+    """What people decided, and who may: (name, role) of program.toml."""
+
+    decisions: Decisions
+    waivers: tuple[WaiverOnRecord, ...]
+    people: tuple[tuple[str, str], ...]
 
 
 def why_not_there(work: StudyWork) -> str:
@@ -55,8 +70,8 @@ def why_not_there(work: StudyWork) -> str:
             return ""
 
 
-def wave_report(line: WaveLine, decisions: Decisions, read: ReadFacts) -> WaveReport:
-    """A wave of the status, with its acceptances."""
+def wave_report(line: WaveLine, decided: Decided, read: ReadFacts) -> WaveReport:
+    """A wave of the status, with everything that it needs and its acceptances."""
     return WaveReport(
         name=line.name,
         studies=line.studies,
@@ -66,7 +81,28 @@ def wave_report(line: WaveLine, decisions: Decisions, read: ReadFacts) -> WaveRe
         ready=line.ready,
         reasons=line.blockers,
         states=line.states,
-        attempts=tuple(_attempt(attempt, read) for attempt in decisions.attempts(line.name)),
+        requirements=tuple(_requirement(each, line.name, decided) for each in line.requirements),
+        attempts=tuple(_attempt(attempt, read) for attempt in decided.decisions.attempts(line.name)),
+    )
+
+
+def _requirement(needed: needs.Requirement, wave: str, decided: Decided) -> Requirement:
+    remedy, _ = advice(needed, decided.people, wave)
+    notes = [
+        f"Waived by {waiver.by}, {waiver.role}, until {day(waiver.expires) if waiver.expires else 'it is withdrawn'}: "
+        f"{waiver.reason}"
+        for waiver in decided.waivers
+        if needed.standing is Standing.WAIVED
+        and waiver.standing == IN_FORCE
+        and waiver.wave == wave
+        and f" {waiver.finding} " in needed.detail
+    ]
+    return Requirement(
+        name=needed.name,
+        standing=needed.standing,
+        sentence=sentence(needed.detail),
+        note="; ".join(notes),
+        remedy=remedy,
     )
 
 
@@ -102,24 +138,35 @@ def _said(line: AttemptLine, read: ReadFacts) -> str:
     return f"{line.outcome.capitalize()}{reasons}. {result.verdict.statement}{outdated}"
 
 
-def gate(status: Status, decisions: Decisions) -> Gate:
+def gate_report(status: Status, decided: Decided) -> Gate:
     """Whether reading may be switched, what is in the way, and what was asked before."""
-    blocked: dict[str, list[str]] = {}
+    blocked: dict[needs.Requirement, list[str]] = {}
     for wave in status.waves:
-        for blocker in wave.blockers:
-            blocked.setdefault(blocker, []).append(wave.name)
-    obstacles = [Obstacle(sentence=sentence, waves=tuple(waves)) for sentence, waves in blocked.items()]
-    of_waves = tuple(f"wave {wave.name}: " for wave in status.waves)
-    obstacles += [Obstacle(sentence=reason) for reason in status.cutover.reasons if not reason.startswith(of_waves)]
+        for each in wave.requirements:
+            if not each.standing.allows:
+                blocked.setdefault(each, []).append(wave.name)
+    for each in status.cutover.requirements:  # those of waves are told already, one by one
+        if each.detail in status.cutover.reasons and not (each.name == "waves" and status.waves):
+            blocked[each] = []
+    obstacles = []
+    for each, waves in blocked.items():
+        remedy, who = advice(each, decided.people, waves[0] if len(waves) == 1 else "")
+        told = each.detail if waves else sentence(each.detail)
+        obstacles.append(Obstacle(sentence=told, waves=tuple(waves), remedy=remedy, who=who))
     asked = [
         GateDecision(time=line.time, allowed=line.allowed, by=line.by, reason=line.reason, reasons=line.reasons)
-        for line in decisions.cutovers()
+        for line in decided.decisions.cutovers()
     ]
     return Gate(allowed=status.cutover.allowed, obstacles=tuple(obstacles), decisions=tuple(asked))
 
 
-def waiver_on_record(line: WaiverLine, today: dt.date) -> WaiverOnRecord:
-    """A waiver, and whether it still holds."""
+def sentence(detail: str) -> str:
+    """The words of a requirement, standing alone."""
+    return f"{detail[:1].upper()}{detail[1:]}"
+
+
+def waiver_on_record(line: WaiverLine, void: str) -> WaiverOnRecord:
+    """A waiver; ``void`` says why it does not hold, or nothing."""
     return WaiverOnRecord(
         wave=line.wave,
         finding=line.finding,
@@ -129,31 +176,25 @@ def waiver_on_record(line: WaiverLine, today: dt.date) -> WaiverOnRecord:
         reason=line.reason,
         given=line.time,
         expires=line.expires,
-        standing="withdrawn" if line.withdrawn else _standing(line.expires, today),
+        standing=void or IN_FORCE,
         signed=bool(line.signature),
     )
 
 
-def signed_off(lines: Iterable[SignOffLine], latest: int, today: dt.date) -> list[SignOffOnRecord]:
-    """The sign-offs of one wave, whose latest acceptance has the number ``latest``."""
-    return [
-        SignOffOnRecord(
-            wave=line.wave,
-            attempt=line.attempt,
-            by=line.by,
-            role=line.role,
-            meaning=line.meaning,
-            given=line.time,
-            expires=line.expires,
-            standing=_standing(line.expires, today) if line.attempt == latest else "outdated by a later acceptance",
-            signed=bool(line.signature),
-        )
-        for line in lines
-    ]
-
-
-def _standing(expires: str, today: dt.date) -> str:
-    return "expired" if expires and dt.date.fromisoformat(expires[:10]) < today else "in force"
+def sign_off_on_record(line: SignOffLine, void: str, latest: int) -> SignOffOnRecord:
+    """A sign-off of a wave whose latest acceptance has the number ``latest``; ``void`` as with waivers."""
+    outdated = f"acceptance {latest} came after it" if line.attempt != latest else ""
+    return SignOffOnRecord(
+        wave=line.wave,
+        attempt=line.attempt,
+        by=line.by,
+        role=line.role,
+        meaning=line.meaning,
+        given=line.time,
+        expires=line.expires,
+        standing=void or outdated or IN_FORCE,
+        signed=bool(line.signature),
+    )
 
 
 def source_report(line: SourceLine, known: SourceConfig, decisions: Decisions, read: ReadFacts) -> SourceReport:

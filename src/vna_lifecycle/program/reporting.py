@@ -15,22 +15,33 @@ from attrs import frozen
 
 from vna_lifecycle._version import __version__
 from vna_lifecycle.catalog.values import FindingLine, StudyWork
+from vna_lifecycle.engine.gate import sign_off_void, waiver_void
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.errors import EvidenceErased, StorageError
 from vna_lifecycle.ledger.store import timestamp
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.program.beginning import SERVICE
+from vna_lifecycle.program.deciding import gate_terms
 from vna_lifecycle.program.report_facts import (
+    Decided,
     count_picture,
-    gate,
-    signed_off,
+    gate_report,
+    sign_off_on_record,
     source_report,
     waiver_on_record,
     wave_report,
     why_not_there,
 )
 from vna_lifecycle.reporting import tables
-from vna_lifecycle.reporting.facts import Excluded, Facts, FindingRow, LedgerHead, StudyPath
+from vna_lifecycle.reporting.facts import (
+    Excluded,
+    Facts,
+    FindingRow,
+    LedgerHead,
+    SignOffOnRecord,
+    StudyPath,
+    WaveReport,
+)
 from vna_lifecycle.reporting.files import replacing
 from vna_lifecycle.reporting.history import History
 from vna_lifecycle.reporting.html import render
@@ -95,13 +106,15 @@ class _Gathering:
         self._history = History(program.ledger.read(0, self._head.size))
         self._studies = StudyTally()
         self._findings = FindingTally()
-        self._today = program.clock().date()
-        self._waivers = [waiver_on_record(line, self._today) for line in self._decisions.waivers()]
-        self._holding = [
-            line.waiver
-            for line, told in zip(self._decisions.waivers(), self._waivers, strict=True)
-            if told.standing == "in force"
-        ]
+        self._terms = gate_terms(program)
+        lines = self._decisions.waivers()
+        self._void = {line.waiver: waiver_void(self._journal, self._terms, line) for line in lines}
+        self._holding = frozenset(waiver for waiver, void in self._void.items() if not void)
+        self._decided = Decided(
+            decisions=self._decisions,
+            waivers=tuple(waiver_on_record(line, self._void[line.waiver]) for line in lines),
+            people=tuple((person.name, person.role) for person in program.config.people),
+        )
 
     # ------------------------------------------------------------------------------------------------ streams
 
@@ -178,23 +191,16 @@ class _Gathering:
     def facts(self) -> Facts:
         """What the page shows, after the streams have passed."""
         status, program, decisions = self._status, self._program, self._decisions
-        waves = tuple(wave_report(line, decisions, self._journal.facts) for line in status.waves)
+        waves = tuple(wave_report(line, self._decided, self._journal.facts) for line in status.waves)
         pictures = PictureTally()
         for summary in self._catalog.studies():
             count_picture(pictures, summary)
-        signed = [
-            line
-            for wave in waves
-            for line in signed_off(
-                decisions.sign_offs(wave.name), wave.attempts[-1].number if wave.attempts else 0, self._today
-            )
-        ]
         return Facts(
             program=status.program,
             time=timestamp(program.clock()),
             software=f"vna_lifecycle {__version__}",
             target=program.config.migration.target,
-            gate=gate(status, decisions),
+            gate=gate_report(status, self._decided),
             ledger=LedgerHead(
                 size=self._head.size,
                 root=self._head.root,
@@ -214,6 +220,12 @@ class _Gathering:
             studies=self._studies.shown(),
             studies_total=self._studies.total,
             excluded=tuple(Excluded(reason=reason, studies=count) for reason, count in status.excluded),
-            waivers=tuple(self._waivers),
-            sign_offs=tuple(signed),
+            waivers=self._decided.waivers,
+            sign_offs=tuple(self._sign_offs(waves)),
         )
+
+    def _sign_offs(self, waves: Iterable[WaveReport]) -> Iterator[SignOffOnRecord]:
+        for wave in waves:
+            latest = wave.attempts[-1].number if wave.attempts else 0
+            for line in self._decisions.sign_offs(wave.name):
+                yield sign_off_on_record(line, sign_off_void(self._journal, self._terms, line), latest)

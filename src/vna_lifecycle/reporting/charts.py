@@ -98,6 +98,7 @@ def columns(amounts: Sequence[Amount]) -> BarChart:
     left = _left(marks)
     slot = (WIDTH - _RIGHT - left) / max(len(amounts), 1)
     bars, values, labels = [], [], []
+    roomy = all(_width(number(amount.studies)) + _GAP <= slot for amount in amounts)  # all values, or none
     thin = _thinned([amount.label for amount in amounts], slot)
     for place, amount in enumerate(amounts):
         height = _PLOT_HEIGHT * amount.studies / marks[-1]
@@ -107,7 +108,7 @@ def columns(amounts: Sequence[Amount]) -> BarChart:
         if (len(amounts) - 1 - place) % thin == 0:  # from the end: the newest year is always named
             name = _fitting(amount.label, min(slot * thin - _GAP, 2 * (WIDTH - middle)))
             labels.append(Label(x=round(middle, 1), y=_TOP + _PLOT_HEIGHT + 16, text=name))
-        if amount.studies and _width(number(amount.studies)) + _GAP <= slot:
+        if amount.studies and roomy:
             values.append(Label(x=round(middle, 1), y=round(top - 4, 1), text=number(amount.studies)))
     return BarChart(
         height=_TOP + _PLOT_HEIGHT + _BOTTOM,

@@ -7,20 +7,11 @@ complete.
 
 from __future__ import annotations
 
-import enum
 from typing import Any
 
 from attrs import asdict, field, frozen
 
-
-class Standing(enum.Enum):
-    """How a requirement stands. Only MET and WAIVED let a wave be ready."""
-
-    MET = "met"
-    WAIVED = "waived"
-    FAILED = "failed"
-    MISSING = "missing"
-    NOT_ASSESSED = "not assessed"
+from vna_lifecycle.policy.readiness import Standing
 
 
 @frozen(kw_only=True)
@@ -66,7 +57,7 @@ class Requirement:
     @property
     def fulfilled(self) -> bool:
         """Whether it stands in nobody's way."""
-        return self.standing in (Standing.MET, Standing.WAIVED)
+        return self.standing.allows
 
 
 @frozen(kw_only=True)
@@ -156,7 +147,7 @@ class Moment:
 
 @frozen(kw_only=True)
 class Found:
-    """One finding: the study, and at most a few of its ``objects_total`` objects (UIDs, locators)."""
+    """One finding: the study, and a few of its ``objects_total`` objects: UIDs only, never a patient's ID or a path."""
 
     study_uid: str
     study: str

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from attrs import evolve
 
+from vna_lifecycle.policy.readiness import Standing
 from vna_lifecycle.reporting.facts import (
     Amount,
     Attempt,
@@ -28,7 +29,6 @@ from vna_lifecycle.reporting.facts import (
     Requirement,
     SignOffOnRecord,
     SourceReport,
-    Standing,
     Step,
     StudyPath,
     WaiverOnRecord,

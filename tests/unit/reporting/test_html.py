@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from unit.reporting.hostile import EVERYTHING, PAYLOADS
 from unit.reporting.synthetic import EMPTY, REALISTIC, allowed, endlessly, large, many, with_text
+from vna_lifecycle.policy.readiness import Standing
 from vna_lifecycle.reporting import words
-from vna_lifecycle.reporting.facts import Facts, Standing
+from vna_lifecycle.reporting.facts import Facts
 from vna_lifecycle.reporting.html import render
 
 
@@ -62,7 +63,9 @@ def test_when_all_is_ready_the_page_says_so_and_names_no_obstacle() -> None:
 def test_every_standing_of_a_requirement_is_a_word_with_a_sign_of_its_own(standing: Standing) -> None:
     only = evolve(REALISTIC.waves[0].requirements[0], standing=standing)
     html = page(evolve(REALISTIC, waves=(evolve(REALISTIC.waves[0], requirements=(only,)),)))
-    sign = re.search(rf'<span class="mark [a-z-]+"><svg[^>]*>(.*?)</svg>{standing.value}</span>', html)
+    sign = re.search(
+        rf'<span class="mark [a-z-]+"><svg[^>]*>(.*?)</svg>{standing.value.replace("-", " ")}</span>', html
+    )
     assert sign is not None
 
 

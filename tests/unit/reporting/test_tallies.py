@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def finding(number: int, *, severity: str = "blocker", kind: str = "k", standing
             objects: int = 0) -> FindingRow:  # fmt: skip
     return FindingRow(
         number=number, severity=severity, kind=kind, check="c", wave="w", study_uid="1.2", study="s",
-        standing=standing, message=message, remedy="r", objects=tuple(str(each) for each in range(objects)),
+        standing=standing, message=message, remedy="r", objects=tuple(f"1.2.{each}" for each in range(objects)),
     )  # fmt: skip
 
 
@@ -52,6 +53,25 @@ def test_findings_are_counted_by_kind_blockers_first_and_settled_ones_not_at_all
     assert (second.kind, second.examples[0].objects_total) == ("v", 30)
     assert len(second.examples[0].objects) == OBJECTS_SHOWN
     assert third.kind == "n"
+
+
+def test_only_uids_are_shown_and_what_else_a_finding_is_about_is_only_counted() -> None:
+    tally = FindingTally()
+    about = (
+        "1.2.3",
+        "4711",
+        "P1 (HOSP-A)",
+        "Doe^Jane",
+        "/mnt/DOE_JANE/IM1",
+        "1.2.840.10008.1",
+        "19700101",
+        "1.02.3",
+        "7.1.2",
+    )
+    list(tally.passing([evolve(finding(1), objects=about)]))
+    [found] = tally.shown()[0].examples
+    assert found.objects == ("1.2.3", "1.2.840.10008.1")
+    assert found.objects_total == 9
 
 
 def test_a_kind_whose_findings_say_different_things_has_no_common_message_and_few_examples() -> None:
