@@ -25,6 +25,7 @@ POWERS: Final = {
     "reads": "can be read",
     "stores": "can be written",
     "imports": "imports in batches",
+    "jobs": "tells of its import jobs",
     "withdraws": "lets go of copies",
     "probes": "can be probed",
 }

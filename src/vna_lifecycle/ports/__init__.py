@@ -68,6 +68,8 @@ from vna_lifecycle.ports.writing import (
     ConflictClass,
     Done,
     ImportsInBatches,
+    JobProblem,
+    JobReport,
     JobToken,
     Outcome,
     Pending,
@@ -75,6 +77,7 @@ from vna_lifecycle.ports.writing import (
     Staged,
     StoreFailure,
     TargetStore,
+    TellsOfJobs,
     Withdraws,
 )
 
@@ -100,6 +103,8 @@ __all__ = [
     "Hold",
     "Holds",
     "ImportsInBatches",
+    "JobProblem",
+    "JobReport",
     "JobToken",
     "KnowsTruth",
     "Namesakes",
@@ -129,6 +134,7 @@ __all__ = [
     "StudyQuery",
     "TargetDifference",
     "TargetStore",
+    "TellsOfJobs",
     "Tiers",
     "TruthDifference",
     "TruthFlaw",

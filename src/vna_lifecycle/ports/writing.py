@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import Manifest
@@ -129,6 +130,45 @@ class ImportsInBatches(Protocol):
 
     def poll(self, token: JobToken) -> Pending | Done:
         """How the job stands. Every staged instance is in the results of `Done` exactly once."""
+        ...
+
+
+@frozen(kw_only=True)
+class JobProblem:
+    """What a job says of one file. ``message`` is the target's own text: it may name patients' objects."""
+
+    file: str
+    code: str
+    message: str
+
+
+@frozen(kw_only=True)
+class JobReport:
+    """A job as an operator looks at it. ``status`` is the target's word, in kebab-case; times are None until known.
+
+    ``counts`` are of files, by the target's words; with ``problems`` they are filled when one job is asked for.
+    """
+
+    job: str
+    name: str
+    status: str
+    submitted: dt.datetime | None = None
+    ended: dt.datetime | None = None
+    expected_end: dt.datetime | None = None
+    message: str = ""
+    counts: Mapping[str, int] = field(factory=dict)
+    problems: tuple[JobProblem, ...] = ()
+
+
+class TellsOfJobs(Protocol):
+    """A target whose import jobs can be looked at."""
+
+    def jobs(self) -> Iterator[JobReport]:
+        """Every job that the target knows, the newest first."""
+        ...
+
+    def job(self, job: str) -> JobReport:
+        """One job, with its counts and problems."""
         ...
 
 

@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 
 from vna_lifecycle.adapters.healthimaging.access import Access
+from vna_lifecycle.adapters.healthimaging.board import Board
+from vna_lifecycle.adapters.healthimaging.erasure import Erasure
 from vna_lifecycle.adapters.healthimaging.imports import Imports
 from vna_lifecycle.adapters.healthimaging.library import Library
+from vna_lifecycle.adapters.healthimaging.probing import Probing
 from vna_lifecycle.adapters.healthimaging.reading import Reader
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
 from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
@@ -27,5 +30,9 @@ def open_archive(
     access = Access(settings, site, pause)
     library, retrieval = Library(access), Retrieval(access)
     return Archive(
-        reads=Reader(access, library, retrieval), imports=Imports(access, Stager(access, library, retrieval))
+        reads=Reader(access, library, retrieval),
+        imports=Imports(access, Stager(access, library, retrieval)),
+        jobs=Board(access),
+        probes=Probing(access, library, retrieval),
+        erases=Erasure(access, library),
     )

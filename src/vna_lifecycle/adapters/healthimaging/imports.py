@@ -21,9 +21,8 @@ from attrs import define, field
 
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.batch import BatchFolder, Entry, Fate, Started, token_of
-from vna_lifecycle.adapters.healthimaging.jobs import Job, Jobs, Later, Status
-from vna_lifecycle.adapters.healthimaging.results import Report, aside, read_report, reconcile
-from vna_lifecycle.adapters.healthimaging.settings import bucket_and_prefix
+from vna_lifecycle.adapters.healthimaging.jobs import Job, Jobs, Later, Status, folder_of
+from vna_lifecycle.adapters.healthimaging.results import aside, read_report, reconcile
 from vna_lifecycle.adapters.healthimaging.staging import Stager
 from vna_lifecycle.adapters.s3.uploads import end_upload, open_uploads
 from vna_lifecycle.errors import ArchiveError
@@ -184,7 +183,7 @@ class Imports:
         if job.status is Status.FAILED:
             plan = self._plan(folder)
             return Done(results=(*_settled(plan), *_failed(plan)))
-        report = self._report(job)
+        report = read_report(self._access.results, folder_of(self._access, job))
         ended = job.ended.timestamp() if job.ended else started.at
         if (report is None or not report.whole) and self._access.now() - ended < self._access.settings.results_patience:
             return Pending(poll_after=self._access.settings.poll_seconds)
@@ -197,15 +196,6 @@ class Imports:
         settings = self._access.settings
         age = self._access.now() - started.at
         return min(settings.max_poll_seconds, max(settings.poll_seconds, age * _AGE_SHARE))
-
-    def _report(self, job: Job) -> Report | None:
-        """From the job's own folder. The service tells the output URI with that folder, or without."""
-        bucket = self._access.results
-        own = f"{self._access.datastore_id}-DicomImport-{job.id}/"
-        told = bucket_and_prefix(job.output_uri)[1] if job.output_uri else bucket.prefix
-        told = told.removeprefix(bucket.prefix)
-        told = f"{told.rstrip('/')}/" if told.strip("/") else ""
-        return read_report(bucket, told if told.endswith(own) else f"{told}{own}")
 
 
 def _imports(plan: tuple[Entry, ...]) -> bool:

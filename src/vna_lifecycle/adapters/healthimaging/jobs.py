@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vna_lifecycle.adapters.aws.trouble import RETRY_AFTER, THROTTLED, code_of, retry_after
 from vna_lifecycle.adapters.healthimaging.access import Access
+from vna_lifecycle.adapters.healthimaging.settings import bucket_and_prefix
 
 _PAGE: Final = 50
 _FULL: Final = ("ServiceQuotaExceededException", "402")
@@ -78,6 +79,10 @@ class Jobs:
             if not page.get("nextToken"):
                 return
             asked["nextToken"] = page["nextToken"]
+
+    def read(self, properties: Any) -> Job:
+        """A job from what the service tells of it."""
+        return _job(properties)
 
     def named(self, name: str) -> Job | None:
         """The job of a name, also one that another process started.
@@ -147,6 +152,19 @@ class Jobs:
         job = Job(id=answer["jobId"], name=token, status=Status(answer["jobStatus"]), submitted=answer["submittedAt"])
         self._snapshot.active[job.id] = job
         return job
+
+
+def folder_of(access: Access, job: Job) -> str:
+    """The folder of a job's results, relative to the results folder.
+
+    The service tells the output URI with the job's own folder, or without.
+    """
+    prefix = access.results.prefix
+    own = f"{access.datastore_id}-DicomImport-{job.id}/"
+    told = bucket_and_prefix(job.output_uri)[1] if job.output_uri else prefix
+    told = told.removeprefix(prefix)
+    told = f"{told.rstrip('/')}/" if told.strip("/") else ""
+    return told if told.endswith(own) else f"{told}{own}"
 
 
 def _job(found: Any) -> Job:

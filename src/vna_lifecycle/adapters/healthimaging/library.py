@@ -47,6 +47,7 @@ class Library:
                     created=found["createdAt"].timestamp() if "createdAt" in found else 0.0,
                     primary=bool(found.get("isPrimary", True)),
                     tags=found.get("DICOMTags", {}),
+                    archived=found.get("storageTier") == "ARCHIVE_INSTANT_ACCESS",
                 )
             if not page.get("nextToken"):
                 return
@@ -93,6 +94,41 @@ class Library:
             return self.search({"filters": [{"values": days, "operator": "BETWEEN"}]})
         return self.search()
 
+    def versions(self, image_set_id: str) -> list[str]:
+        """The versions of an image set, the newest first; none where it is gone.
+
+        Raises:
+            ArchiveError: they cannot be listed.
+        """
+        asked: dict[str, Any] = {"datastoreId": self._access.datastore_id, "imageSetId": image_set_id}
+        found: list[str] = []
+        while True:
+            try:
+                page = self._access.attempt(lambda: self._access.client.list_image_set_versions(**asked), expected=GONE)
+            except ClientError:
+                return []
+            found += [one["versionId"] for one in page["imageSetPropertiesList"]]
+            if not page.get("nextToken"):
+                return found
+            asked["nextToken"] = page["nextToken"]
+
+    def state(self, image_set_id: str) -> str:
+        """ACTIVE, LOCKED while it is changed or deleted, or DELETED; also where the service knows of it no more.
+
+        Raises:
+            ArchiveError: the service does not say.
+        """
+        try:
+            answer = self._access.attempt(
+                lambda: self._access.client.get_image_set(
+                    datastoreId=self._access.datastore_id, imageSetId=image_set_id
+                ),
+                expected=GONE,
+            )
+        except ClientError:
+            return "DELETED"
+        return answer["imageSetState"]
+
     def contents(self, image_sets: Iterable[ImageSet]) -> Iterator[Stored]:
         """The instances of image sets, in the order of the image sets. What was deleted meanwhile has none.
 
@@ -109,11 +145,12 @@ class Library:
                 raise ArchiveError(f"{self._access.site.name}: {trouble}", archive=self._access.site.name) from None
 
     def _metadata(self, image_set: ImageSet) -> bytes | None:
+        asked = {"datastoreId": self._access.datastore_id, "imageSetId": image_set.id}
+        if image_set.earlier:
+            asked["versionId"] = image_set.version
+
         def get() -> bytes:
-            answer = self._access.client.get_image_set_metadata(
-                datastoreId=self._access.datastore_id, imageSetId=image_set.id
-            )
-            return answer["imageSetMetadataBlob"].read()
+            return self._access.client.get_image_set_metadata(**asked)["imageSetMetadataBlob"].read()
 
         try:
             return self._access.attempt(get, expected=GONE)

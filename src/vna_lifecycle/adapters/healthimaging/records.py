@@ -44,13 +44,18 @@ class Stored:
 
 @frozen(kw_only=True)
 class ImageSet:
-    """What a search tells of an image set. ``tags`` are its DICOM tags, by the service's names."""
+    """What a search tells of an image set. ``tags`` are its DICOM tags, by the service's names.
+
+    ``archived`` is whether it lies in the archive tier. ``earlier`` is whether ``version`` is not the newest.
+    """
 
     id: str
     version: str
     created: float
     primary: bool
     tags: Mapping[str, Any]
+    archived: bool = False
+    earlier: bool = False
 
 
 class Unreadable(ValueError):
