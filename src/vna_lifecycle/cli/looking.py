@@ -89,7 +89,7 @@ def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
 def finding_lines(item: dict[str, Any]) -> list[str]:
     """A finding for people."""
     place = ", ".join(f"{word} {item[word]}" for word in ("wave", "study") if item[word])
-    lines = [f"{item['severity']}: {item['kind']} ({place})", f"  {item['message']}"]
+    lines = [f"{item['severity']}: {item['kind']}" + (f" ({place})" if place else ""), f"  {item['message']}"]
     lines += _shortened([f"    {uid}" for uid in item["objects"]])
     if item["remedy"]:
         lines.append(f"  what to do: {item['remedy']}")
