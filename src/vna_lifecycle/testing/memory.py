@@ -6,6 +6,7 @@ again, as after a crash, while its archives stay what they were.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -260,6 +261,7 @@ class _Withdraws:
                     )
 
 
+@functools.lru_cache(maxsize=4096)  # every question scans everything
 def _scan(locator: str, data: bytes) -> InstanceRecord | Refused:
     try:
         return scan_bytes(data, locator=locator)
