@@ -10,6 +10,7 @@ import enum
 import importlib
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +25,10 @@ from vna_lifecycle.model.event import EVENTS
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 from vna_lifecycle.model.wave import DateRange, Exclusion, WavePolicy
 from vna_lifecycle.plugin import hooks, load_plugins, registry
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the table of planted defects is the tests' own
+from planted.defects import DEFECTS, Plot
+from planted.described import abouts
 
 PAGES: Final = Path(__file__).parents[1] / "docs" / "reference"
 _SECTION: Final = re.compile(r"(Args|Raises|Returns|Yields):")
@@ -210,6 +215,45 @@ def port_classes(level: int = 3) -> str:
     return "\n\n".join(class_text(cls, cls.__name__, level) for cls in found)
 
 
+def checks() -> str:
+    """Every built-in check: what it looks at, what it proves and cannot, its settings and its findings."""
+    found = load_plugins().registry
+    parts = []
+    for about in abouts():
+        if about.check in found.checks:
+            plugin: registry.CheckPlugin | registry.WaveCheckPlugin = found.checks[about.check]
+            sampled = found.checks[about.check].sampled
+            looks = "the studies of the sample, as readers are served them" if sampled else "every transferred study"
+        else:
+            plugin = found.wave_checks[about.check]
+            early = "; before the transfer too, where its blockers hold studies back"
+            looks = "the wave as a whole" + (early if found.wave_checks[about.check].before_transfer else "")
+        rows = ["| finding | severity | what it means | what to do |", "|---|---|---|---|"]
+        rows += [
+            f"| `{kind.word}` | {kind.severity.value} | {cell(kind.means)} | {cell(kind.remedy)} |"
+            for kind in about.kinds
+        ]
+        parts += [
+            f"### {about.check}",
+            f"Looks at {looks}.",
+            f"**It proves:** {about.proves}",
+            f"**It cannot:** {about.cannot}",
+        ]
+        if describe(plugin.settings):
+            parts.append(f"Settings, in `[checks.{about.check}]`:\n\n{settings(plugin.settings)}")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def defects() -> str:
+    """Every defect that the tests plant, with the check that must find it, and as what."""
+    rows = ["| defect | check | found as |", "|---|---|---|"]
+    for defect in DEFECTS:
+        kinds = dict.fromkeys(kind for _, kind, _ in defect.into(Plot()).expected)
+        rows.append(f"| {cell(defect.name)} | {defect.check} | {', '.join(f'`{kind}`' for kind in kinds)} |")
+    return "\n".join(rows)
+
+
 def hook_texts() -> str:
     """The hooks, and what registers."""
     parts = []
@@ -252,6 +296,7 @@ GENERATED: Final = MappingProxyType(
         "events.md": {"states": states, "events": events},
         "errors.md": {"errors": error_table},
         "ports.md": {"hooks": hook_texts, "ports": port_classes},
+        "checks.md": {"checks": checks, "defects": defects},
         "python.md": {"names": public_names},
     }
 )

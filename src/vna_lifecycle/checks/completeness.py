@@ -61,7 +61,8 @@ ABOUT: Final = About(
             word="completeness-indeterminate",
             severity=Severity.BLOCKER,
             means="The source lists no instances, so that only one retrieval says what the study consists of.",
-            remedy="Transfer the study again: once a second retrieval gives the same instances, this is settled",
+            remedy="Withdraw the study and transfer it again: once a second retrieval gives the same instances, this is "
+            "settled. Or waive it, with the reason",
         ),
     ),
 )
@@ -88,7 +89,7 @@ class Completeness:
             found = {entry.sop_instance_uid for entry in case.target.entries}
             yield from _lacking(case, "instances-missing", expected - found, "were not read back from the target")
         yield from _counts(case, len(listed | fetched))
-        if case.basis is not Basis.INSTANCES and _retrievals(case, fetched) < 2:
+        if case.basis is not Basis.INSTANCES and case.retrievals < 2:
             yield ABOUT.finding(
                 "completeness-indeterminate",
                 f"the source lists no instances of this study (basis: {case.basis.value}), and only one retrieval says "
@@ -110,8 +111,3 @@ def _counts(case: StudyCase, held: int) -> Iterator[Finding]:
     message = f"the source claims {case.claimed} instances, and has {held}"
     details = [("claimed", str(case.claimed)), ("held", str(held)), ("basis", case.basis.value)]
     yield ABOUT.finding(word, message, study=case.study, details=details)
-
-
-def _retrievals(case: StudyCase, fetched: Collection[str]) -> int:
-    again = {item.record.sop_instance_uid for item in case.originals}
-    return case.retrievals + (again == fetched)
