@@ -94,7 +94,7 @@ def read_metadata(blob: bytes, image_set: ImageSet) -> Iterator[Stored]:
             sets: dict[str, SeriesAttributes] = {"": attributes}
             for uid, instance in series["Instances"].items():
                 yield _stored(instance, uid, image_set, sets, {**shared, **series["DICOM"]})
-    except (KeyError, TypeError, AttributeError, ValueError, OSError, EOFError, zlib.error) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
         raise Unreadable(f"image set metadata cannot be read ({type(error).__name__})") from None
 
 
