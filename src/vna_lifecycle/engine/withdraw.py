@@ -27,6 +27,8 @@ WITHDRAWABLE = (
     MigrationState.FAILED,
     MigrationState.WITHDRAWING,
 )
+WITH_COPIES = (MigrationState.PLANNED, MigrationState.HELD)
+"""States in which a study may have copies from before; of one that has none, there is nothing to take back."""
 
 
 @frozen(kw_only=True)
@@ -51,23 +53,25 @@ def withdraw_wave(
     *,
     by: str,
     reason: str,
+    study: str = "",
     dry_run: bool = False,
     tell: Tell = silent,
 ) -> WithdrawResult:
     """Remove this program's copies of a wave, study by study, each only while the source still holds it.
 
-    Copies that were at the target before this program came are not its own and stay. With ``dry_run`` the sources are
-    looked at and nothing is removed or recorded.
+    ``study`` is the label of the only one that is meant, if one is. Copies that were at the target before this program
+    came are not its own and stay. A study that failed before anything was stored is withdrawn as well: it may then be
+    planned or excluded. With ``dry_run`` the sources are looked at and nothing is removed or recorded.
 
     Raises:
-        StateError: the target has no way to take copies back.
+        StateError: the target has no way to take copies back, or nothing of the study can be.
     """
     if bench.archive(target).withdraws is None:
         raise StateError(f"{target} has no way to withdraw copies", hint="Ask its operator, and record what was done")
     journal.sync()
-    total = journal.catalog.wave_status(wave).studies
+    total = 1 if study else journal.catalog.wave_status(wave).studies
     withdrawn = kept = instances = 0
-    for number, work in enumerate(_work(journal, wave), 1):
+    for number, work in enumerate([_only(journal, wave, study)] if study else _work(journal, wave), 1):
         if bench.cancelled.is_set():
             break
         removed = _withdraw(journal, bench, wave, work, target, by=by, reason=reason, dry_run=dry_run)
@@ -80,9 +84,24 @@ def withdraw_wave(
 
 def _work(journal: Journal, wave: str) -> Iterator[StudyWork]:
     after = ""
-    while page := journal.catalog.work(wave, WITHDRAWABLE, after=after, limit=500):
+    while page := journal.catalog.work(wave, (*WITHDRAWABLE, *WITH_COPIES), after=after, limit=500):
         after = page[-1].label
-        yield from (work for work in page if work.expected_ref)
+        yield from filter(_may_go, page)
+
+
+def _only(journal: Journal, wave: str, label: str) -> StudyWork:
+    work = journal.catalog.work_on(label)
+    if work is None or work.wave != wave:
+        raise StateError(f"the study is not in wave {wave}", hint="Its wave is told with its findings")
+    if _may_go(work):
+        return work
+    if work.state in (*WITH_COPIES, MigrationState.WITHDRAWN):
+        raise StateError("nothing of the study is at the target", hint="It may be planned anew, or excluded: plan")
+    raise StateError(f"the study is {work.state.value}", hint=f"Let its transfer end first: transfer {wave}")
+
+
+def _may_go(work: StudyWork) -> bool:
+    return work.state in WITHDRAWABLE or (work.state in WITH_COPIES and bool(work.expected_ref))
 
 
 def _withdraw(
@@ -98,6 +117,8 @@ def _withdraw(
 ) -> int | None:
     """Instances removed, or None where the study had to stay."""
     study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
+    if not work.expected_ref:  # nothing was ever stored of it
+        return _never_stored(journal, study, wave, by=by, reason=reason, dry_run=dry_run)
     copies = _copies(journal, study, work)
     own = _own(journal, study, copies)
     if work.state is MigrationState.WITHDRAWING and not dry_run and _left(bench, study, target, own) == ():
@@ -138,6 +159,16 @@ def _withdraw(
         _keep(journal, study, wave, "still-at-target", subjects, "the target did not let go of its copies")
         return None
     return _done(journal, study, wave, token, own)
+
+
+def _never_stored(journal: Journal, study: StudyRef, wave: str, *, by: str, reason: str, dry_run: bool) -> int:
+    if not dry_run:
+        key = f"withdraw/{wave}/{study.label}/{journal.ledger.size()}"
+        common = {"study": study.label, "wave": wave, "token": f"{study.label}/nothing"}
+        intent = WithdrawIntended(**common, instances=0, manifest_ref="", by=by, reason=reason)
+        done = StudyWithdrawn(**common, instances=0)
+        journal.record([(f"{key}/intended", intent), (f"{key}/done", done)], actor=by)
+    return 0
 
 
 def _left(bench: Workbench, study: StudyRef, target: str, own: Manifest) -> tuple[str, ...] | None:

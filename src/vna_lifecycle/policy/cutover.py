@@ -42,7 +42,8 @@ class CutoverFacts:
 
     ``findings`` are those about the program or a source. ``looked`` says whether acceptance ever looked at the sources.
     ``unseen`` says what comparing passes cannot see. ``rechecked`` names the waves whose target objects were compared
-    just now with what was accepted, ``unchecked`` those where that gave no result; both None before anybody looked.
+    just now with what was accepted (None before anybody looked), ``unchecked`` those where that gave no result; ``""``
+    stands for the sources.
     """
 
     sources: tuple[SourceFacts, ...]
@@ -136,7 +137,11 @@ def _unchanged(facts: CutoverFacts) -> Iterator[Requirement]:
         yield Requirement(name=name, standing=Standing.NOT_ASSESSED, detail=detail)
         return
     for wave in facts.unchecked:
-        detail = f"wave {wave}: whether the target is still as it was accepted could not be told just now"
+        detail = (
+            f"wave {wave}: whether the target is still as it was accepted could not be told just now"
+            if wave
+            else "what the sources hold could not be looked at again just now"
+        )
         yield Requirement(name=name, standing=Standing.NOT_ASSESSED, detail=detail)
     if not facts.unchecked:
         detail = f"the target was looked at again just now, over {counted(len(facts.rechecked), 'wave')}"

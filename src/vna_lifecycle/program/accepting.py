@@ -20,8 +20,8 @@ from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.policy.acceptance import AcceptancePolicy
 from vna_lifecycle.ports import WaveCase
-from vna_lifecycle.program.deciding import gate_terms
 from vna_lifecycle.program.running import Pacing, make_bench
+from vna_lifecycle.program.terms import gate_terms
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program

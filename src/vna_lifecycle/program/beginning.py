@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from vna_lifecycle.catalog import Catalog
-from vna_lifecycle.config import template
+from vna_lifecycle.config import Config, load_config, template
 from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.errors import CatalogCorrupt, StateError
+from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, StateError
 from vna_lifecycle.ledger import Draft, Ledger, generate_key, load_key, public_key_text
 from vna_lifecycle.model.event import ProgramCreated
+from vna_lifecycle.plugin import Plugins
 from vna_lifecycle.ports import Clock
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.vault import Vault
@@ -51,6 +52,16 @@ def begin(folder: Path, *, name: str, clock: Clock) -> Path:
     ) as ledger:
         ledger.append([Draft(event=ProgramCreated(name=name, public_key=public), key="program", actor=SERVICE)])
     return layout.config
+
+
+def existing(layout: Layout, plugins: Plugins) -> Config:
+    """What program.toml says, where there is a program; see `Program.open`."""
+    if not layout.config.exists():
+        raise ConfigurationError(f"no program.toml in {layout.folder}", hint="Make a program there: vna-lifecycle init")
+    config = load_config(layout.config, plugins.registry)
+    if not layout.ledger.exists():
+        raise StateError("program.toml is there, the program is not", hint="Make it: vna-lifecycle init")
+    return config
 
 
 def open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) -> Catalog:

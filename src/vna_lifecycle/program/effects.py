@@ -6,21 +6,55 @@ These are the bodies of `Program`'s methods, which hold the lease while they run
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from vna_lifecycle._version import __version__
 from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
+from vna_lifecycle.model.event import LeaseTaken
+from vna_lifecycle.model.inventory import Refused
+from vna_lifecycle.model.wave import WavePlan
 from vna_lifecycle.program.accepting import hold_back
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
+
+
+def begin(program: Program, journal: Journal, epoch: int, verb: str) -> None:
+    """Put on record who takes over effects, and what for."""
+    taken = LeaseTaken(
+        epoch=epoch,
+        verb=verb,
+        software=f"vna_lifecycle {__version__}",
+        plugins=program.plugins.versions,
+    )
+    journal.record([(f"lease/{epoch}", taken)])
+
+
+def plan(program: Program, journal: Journal, *, dry_run: bool) -> WavePlan:
+    """Fill the waves that program.toml describes."""
+    config = program.config
+    return make_plan(
+        journal, config.migration.sources, config.waves, config.exclusions, now=program.clock(), dry_run=dry_run
+    )
+
+
+def withdraw(
+    program: Program, journal: Journal, wave: str, *, study: str, by: str, reason: str, dry_run: bool, tell: Tell
+) -> WithdrawResult:
+    """Take copies back from the target."""
+    bench = local_bench(program, Pacing(program.config.execution, program.clock))
+    target = program.config.migration.target
+    return withdraw_wave(journal, bench, wave, target, by=by, reason=reason, study=study, dry_run=dry_run, tell=tell)
 
 
 def inventory(program: Program, journal: Journal, archives: Sequence[str], tell: Tell) -> list[InventoryResult]:
@@ -70,3 +104,11 @@ def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: i
         catch_up(journal, bench, source, migration.sources, migration.target, sample=sample, seed=seed, tell=tell)
         for source in migration.sources
     ]
+
+
+def refused(program: Program) -> Iterator[tuple[str, Refused]]:
+    """What the latest passes over the sources could not trust, each with its archive."""
+    for name in program.config.migration.sources:
+        number = program.catalog.latest_inventory(name)
+        if number is not None:
+            yield from ((name, item) for item in program.catalog.refused(number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,25 +11,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vna_lifecycle._version import __version__
 from vna_lifecycle.catalog import FindingLine
-from vna_lifecycle.config import Config, load_config
-from vna_lifecycle.engine import decide
+from vna_lifecycle.config import Config
+from vna_lifecycle.engine import decide, decide_acceptance
 from vna_lifecycle.engine.accept_result import Acceptance
 from vna_lifecycle.engine.catchup import CatchUpResult
-from vna_lifecycle.engine.gate import readiness_of
+from vna_lifecycle.engine.cutover import CutoverResult, result_of
+from vna_lifecycle.engine.decide_acceptance import SIGNS_OFF, SignOffOnRecord, WaiverOnRecord
+from vna_lifecycle.engine.gate import gate, readiness_of
 from vna_lifecycle.engine.inventory import InventoryResult
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.pending import Pending, pending
-from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
-from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
-from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.engine.withdraw import WithdrawResult
+from vna_lifecycle.errors import StateError
 from vna_lifecycle.ledger import InclusionProof, Lease, Ledger, Verification, load_key
-from vna_lifecycle.model.event import LeaseTaken
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
@@ -36,13 +36,13 @@ from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.policy.readiness import Readiness
 from vna_lifecycle.ports import Archive, Clock
 from vna_lifecycle.program import accepting, effects
-from vna_lifecycle.program.beginning import SERVICE, begin, open_catalog
-from vna_lifecycle.program.bench import LocalBench, site, utc_now
-from vna_lifecycle.program.deciding import gate_terms
+from vna_lifecycle.program.beginning import SERVICE, begin, existing, open_catalog
+from vna_lifecycle.program.bench import site, utc_now
+from vna_lifecycle.program.deciding import ask_to_cut_over, deciding, known_person
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.reporting import Report, write_report
-from vna_lifecycle.program.running import Pacing, local_bench
+from vna_lifecycle.program.terms import gate_terms
 from vna_lifecycle.vault import Vault
 
 SEED_BYTES = 32
@@ -89,16 +89,9 @@ class Program:
             StateError: there is a program.toml, and no program was made of it yet.
             LedgerCorrupt, CatalogCorrupt, StorageError: something in the folder is damaged.
         """
-        layout = Layout(Path(folder).resolve())
-        if not layout.config.exists():
-            raise ConfigurationError(
-                f"no program.toml in {layout.folder}", hint="Make a program there: vna-lifecycle init"
-            )
         plugins = plugins if plugins is not None else load_plugins()
-        config = load_config(layout.config, plugins.registry)
-        if not layout.ledger.exists():
-            raise StateError("program.toml is there, the program is not", hint="Make it: vna-lifecycle init")
-        return cls(layout.folder, config, plugins, clock)
+        layout = Layout(Path(folder).resolve())
+        return cls(layout.folder, existing(layout, plugins), plugins, clock)
 
     def close(self) -> None:
         """Release archives and databases."""
@@ -162,16 +155,8 @@ class Program:
 
     def plan(self, *, dry_run: bool = False) -> WavePlan:
         """Fill the waves of program.toml from the latest inventories."""
-        migration = self.config.migration
         with self._effects("plan") as journal:
-            return make_plan(
-                journal,
-                migration.sources,
-                self.config.waves,
-                self.config.exclusions,
-                now=self.clock(),
-                dry_run=dry_run,
-            )
+            return effects.plan(self, journal, dry_run=dry_run)
 
     def transfer(self, wave: str | Wave, *, retry: bool = False, progress: Tell = silent) -> TransferResult:
         """Copy a wave's studies to the target and read every instance back.
@@ -206,20 +191,24 @@ class Program:
             return readiness_of(journal, gate_terms(self), name)
 
     def withdraw(
-        self, wave: str | Wave, *, by: str, reason: str, dry_run: bool = False, progress: Tell = silent
+        self,
+        wave: str | Wave,
+        *,
+        by: str,
+        reason: str,
+        study: str = "",
+        dry_run: bool = False,
+        progress: Tell = silent,
     ) -> WithdrawResult:
-        """Take this program's own copies of a wave back from the target, each verified present at the source."""
-        name, person = self._wave(wave), self._person(by)
+        """Take this program's own copies of a wave back from the target, each verified present at the source.
+
+        With ``study``, a Study Instance UID or label, those of this study alone.
+        """
+        name, person = self._wave(wave), known_person(self, by)
+        of_study = self._study(study)
         with self._effects("withdraw") as journal:
-            return withdraw_wave(
-                journal,
-                self._bench(),
-                name,
-                self.config.migration.target,
-                by=person,
-                reason=reason,
-                dry_run=dry_run,
-                tell=progress,
+            return effects.withdraw(
+                self, journal, name, study=of_study, by=person, reason=reason, dry_run=dry_run, tell=progress
             )
 
     def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
@@ -232,11 +221,11 @@ class Program:
 
     def pause(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
         """Stop work on a wave, or on all, from any process: studies in flight are finished."""
-        decide.pause(self._journal(None), self._wave(wave), by=self._person(by), reason=reason)
+        decide.pause(self._journal(None), self._wave(wave), by=known_person(self, by), reason=reason)
 
     def resume(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
         """Let work on a wave, or on all, go on."""
-        decide.resume(self._journal(None), self._wave(wave), by=self._person(by), reason=reason)
+        decide.resume(self._journal(None), self._wave(wave), by=known_person(self, by), reason=reason)
 
     def held(self, wave: str | None = None) -> list[decide.HeldContent]:
         """Contents that wait for a decision: several under one SOP Instance UID."""
@@ -244,15 +233,86 @@ class Program:
 
     def choose(self, sop_instance_uid: str, content: str, *, by: str, reason: str) -> decide.HeldContent:
         """Decide which of several contents a SOP Instance UID stands for, by the beginning of its SHA-256."""
-        return decide.choose(self._journal(None), sop_instance_uid, content, by=self._person(by), reason=reason)
+        return decide.choose(self._journal(None), sop_instance_uid, content, by=known_person(self, by), reason=reason)
+
+    def waive(
+        self,
+        finding: str,
+        *,
+        wave: str | Wave = "",
+        study: str = "",
+        by: str,
+        reason: str,
+        expires: dt.date | None = None,
+        key: str = "",
+    ) -> WaiverOnRecord:
+        """Accept the open findings of a kind in a wave (``""``: about the program), of one study if it is named.
+
+        ``key`` tells where the person's private key is (``file:PATH`` or ``env:NAME``); needed where program.toml has
+        a public key for them. ``expires`` is the last day. What is found later, or otherwise, is not covered.
+
+        Raises:
+            ConfigurationError: the person, the key, the reason or the day cannot be used.
+            StateError: there is no such finding.
+        """
+        name = self._wave(wave)
+        decision = deciding(self, by=by, key=key)
+        return decision.waive(name, finding, study=self._study(study), reason=reason, expires=expires)
+
+    def withdraw_waiver(self, waiver: str, *, by: str, reason: str) -> None:
+        """A waiver shall not hold any more.
+
+        Raises:
+            StateError: there is no such waiver, or it is withdrawn already.
+        """
+        deciding(self, by=by).withdraw_waiver(waiver, reason=reason)
+
+    def sign(
+        self, wave: str | Wave, *, by: str, meaning: str = SIGNS_OFF, expires: dt.date | None = None, key: str = ""
+    ) -> SignOffOnRecord:
+        """Stand for a wave as its latest acceptance found it; ``key`` and ``expires`` as in `waive`.
+
+        Raises:
+            ConfigurationError: the person, the key or the day cannot be used.
+            StateError: acceptance has not passed, or the wave has changed since.
+        """
+        return deciding(self, by=by, key=key).sign(self._wave(wave), meaning=meaning, expires=expires)
+
+    def cutover(self, *, by: str, reason: str, dry_run: bool = False) -> CutoverResult:
+        """Ask the gate whether reading may be switched to the target; what it says goes on record with all it saw.
+
+        The target is compared once more with what was accepted. With ``dry_run`` the gate is only evaluated.
+
+        Raises:
+            KeyboardInterrupt: it was cancelled before everything was looked at; nothing was decided.
+        """
+        person = known_person(self, by)
+        if dry_run:
+            return result_of(gate(self._synced(), gate_terms(self)))
+        with self._effects("cutover") as journal:
+            return ask_to_cut_over(self, journal, by=person, reason=reason)
 
     # ------------------------------------------------------------------------------------------------ looking
 
+    def waivers(self) -> list[WaiverOnRecord]:
+        """Every waiver on record, with what it covers and whether it holds today."""
+        return list(decide_acceptance.waivers_on_record(self._synced(), gate_terms(self)))
+
+    def sign_offs(self) -> list[SignOffOnRecord]:
+        """Every sign-off on record, with whether it holds today."""
+        return list(decide_acceptance.sign_offs_on_record(self._synced(), gate_terms(self)))
+
+    def readiness(self, wave: str | Wave) -> Readiness:
+        """Whether a wave may be used for care today, with everything that is required.
+
+        Raises:
+            StateError: there is no such wave.
+        """
+        return readiness_of(self._synced(), gate_terms(self), self._wave(wave))
+
     def status(self) -> Status:
         """Where the program stands: imported and ready, side by side."""
-        journal = self._journal(None)
-        journal.sync()
-        return take_status(self.name, journal, gate_terms(self))
+        return take_status(self.name, self._synced(), gate_terms(self))
 
     def acceptance(self, wave: str | Wave) -> Acceptance | None:
         """All figures of the latest acceptance of a wave that ended; None before any."""
@@ -273,10 +333,7 @@ class Program:
 
     def refused(self) -> Iterator[tuple[str, Refused]]:
         """What the latest passes over the sources could not trust, each with its archive."""
-        for name in self.config.migration.sources:
-            number = self.catalog.latest_inventory(name)
-            if number is not None:
-                yield from ((name, item) for item in self.catalog.refused(number))
+        return effects.refused(self)
 
     def evidence(self, line: FindingLine) -> Finding:
         """The whole finding behind a line, with the UIDs that it is about.
@@ -316,34 +373,25 @@ class Program:
     def _effects(self, verb: str) -> Iterator[Journal]:
         with Lease.take(self.ledger, self._layout.lease, holder=verb) as lease:
             journal = self._journal(lease.epoch)
-            taken = LeaseTaken(
-                epoch=lease.epoch,
-                verb=verb,
-                software=f"vna_lifecycle {__version__}",
-                plugins=self.plugins.versions,
-            )
-            journal.record([(f"lease/{lease.epoch}", taken)])
+            effects.begin(self, journal, lease.epoch, verb)
             yield journal
 
     def _journal(self, epoch: int | None) -> Journal:
         notify = self.plugins.notify if self.plugins.listening else None
         return Journal(self.ledger, self.catalog, self.vault, actor=SERVICE, epoch=epoch, notify=notify)
 
-    def _bench(self) -> LocalBench:
-        return local_bench(self, Pacing(self.config.execution, self.clock))
+    def _synced(self) -> Journal:
+        journal = self._journal(None)
+        journal.sync()
+        return journal
+
+    def _study(self, study: str) -> str:
+        """The label of a study that is given by its UID, or by its label."""
+        return study if not study or self.catalog.work_on(study) is not None else self.vault.label(study)
 
     def _wave(self, wave: str | Wave) -> str:
         name = wave.name if isinstance(wave, Wave) else wave
         known = self.catalog.wave_names()
         if name and name not in known:
             raise StateError(f"there is no wave {name!r}", hint=f"Planned are: {', '.join(known) or 'none yet'}")
-        return name
-
-    def _person(self, name: str) -> str:
-        """Decisions need a name; where program.toml lists people, one of those."""
-        people = [person.name for person in self.config.people]
-        if not name.strip():
-            raise ConfigurationError("a decision needs the name of the person who makes it", hint="Say --by PERSON")
-        if people and name not in people:
-            raise ConfigurationError(f"program.toml knows no person {name!r}", hint=f"It lists: {', '.join(people)}")
         return name
