@@ -91,6 +91,10 @@ def test_what_blocks_is_told_with_the_waves_that_it_blocks(folder: Path) -> None
         gate = program.report().facts.gate
     blocked = {wave for obstacle in gate.obstacles for wave in obstacle.waves}
     assert blocked == {"pilot", WAVE}
+    assert all(obstacle.remedy and obstacle.who for obstacle in gate.obstacles)
+    contents = next(obstacle for obstacle in gate.obstacles if "several contents" in obstacle.sentence)
+    assert contents.waves == (WAVE,)
+    assert contents.remedy.startswith("Decide which content is the true one: vna-lifecycle remediate")
     assert len({obstacle.sentence for obstacle in gate.obstacles}) == len(gate.obstacles)
 
 

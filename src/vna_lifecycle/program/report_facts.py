@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from attrs import frozen
@@ -19,6 +19,7 @@ from vna_lifecycle.policy.readiness import Standing
 from vna_lifecycle.reporting.advice import advice
 from vna_lifecycle.reporting.facts import (
     Attempt,
+    FindingKind,
     Gate,
     GateDecision,
     Observed,
@@ -32,6 +33,7 @@ from vna_lifecycle.reporting.facts import (
 from vna_lifecycle.reporting.tallies import PictureTally
 from vna_lifecycle.reporting.words import counted, day
 
+_HELD: Final = "held back before storing"
 IN_FORCE: Final = "in force"
 ReadFacts: TypeAlias = Callable[[str], Any]
 """Gives what was kept as facts under a vault address."""
@@ -138,26 +140,48 @@ def _said(line: AttemptLine, read: ReadFacts) -> str:
     return f"{line.outcome.capitalize()}{reasons}. {result.verdict.statement}{outdated}"
 
 
-def gate_report(status: Status, decided: Decided) -> Gate:
-    """Whether reading may be switched, what is in the way, and what was asked before."""
-    blocked: dict[needs.Requirement, list[str]] = {}
-    for wave in status.waves:
-        for each in wave.requirements:
-            if not each.standing.allows:
-                blocked.setdefault(each, []).append(wave.name)
-    for each in status.cutover.requirements:  # those of waves are told already, one by one
-        if each.detail in status.cutover.reasons and not (each.name == "waves" and status.waves):
-            blocked[each] = []
-    obstacles = []
-    for each, waves in blocked.items():
-        remedy, who = advice(each, decided.people, waves[0] if len(waves) == 1 else "")
-        told = each.detail if waves else sentence(each.detail)
-        obstacles.append(Obstacle(sentence=told, waves=tuple(waves), remedy=remedy, who=who))
+def gate_report(status: Status, decided: Decided, kinds: Sequence[FindingKind]) -> Gate:
+    """Whether reading may be switched, what is in the way, and what was asked before.
+
+    ``kinds`` give the words for findings: what a person reads first shall not need a glossary.
+    """
     asked = [
         GateDecision(time=line.time, allowed=line.allowed, by=line.by, reason=line.reason, reasons=line.reasons)
         for line in decided.decisions.cutovers()
     ]
-    return Gate(allowed=status.cutover.allowed, obstacles=tuple(obstacles), decisions=tuple(asked))
+    obstacles = tuple(_obstacle(each, waves, decided, kinds) for each, waves in _in_the_way(status).items())
+    return Gate(allowed=status.cutover.allowed, obstacles=obstacles, decisions=tuple(asked))
+
+
+def _in_the_way(status: Status) -> dict[needs.Requirement, list[str]]:
+    """What is not fulfilled, each once with all waves that lack it; what holds studies back is no finding on top."""
+    blocked: dict[needs.Requirement, list[str]] = {}
+    for wave in status.waves:
+        lacking = [each for each in wave.requirements if not each.standing.allows]
+        held = {each.detail.rpartition(": ")[2] for each in lacking if _HELD in each.detail}
+        for each in lacking:
+            if each.name != "findings" or not any(f" of kind {kind} " in each.detail for kind in held):
+                blocked.setdefault(each, []).append(wave.name)
+    for each in status.cutover.requirements:  # those of waves are told already, one by one
+        if each.detail in status.cutover.reasons and not (each.name == "waves" and status.waves):
+            blocked[each] = []
+    return blocked
+
+
+def _obstacle(
+    needed: needs.Requirement, waves: Sequence[str], decided: Decided, kinds: Sequence[FindingKind]
+) -> Obstacle:
+    remedy, who = advice(needed, decided.people, waves[0] if len(waves) == 1 else "")
+    detail = needed.detail
+    for kind in kinds:
+        said = kind.message or f"such as: {kind.examples[0].message}"
+        if f" of kind {kind.kind} " in detail:
+            detail = f"{detail.replace(f' of kind {kind.kind}', '')}: {said}"
+            remedy = kind.remedy or remedy
+            remedy += "" if "waive" in remedy else "; or waive it, with a reason: vna-lifecycle waive"
+        elif detail.endswith(f"{_HELD}: {kind.kind}"):
+            detail, remedy = detail.removesuffix(kind.kind) + said, kind.remedy or remedy
+    return Obstacle(sentence=detail if waves else sentence(detail), waves=tuple(waves), remedy=remedy, who=who)
 
 
 def sentence(detail: str) -> str:

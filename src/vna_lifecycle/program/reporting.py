@@ -200,7 +200,7 @@ class _Gathering:
             time=timestamp(program.clock()),
             software=f"vna_lifecycle {__version__}",
             target=program.config.migration.target,
-            gate=gate_report(status, self._decided),
+            gate=gate_report(status, self._decided, self._findings.shown()),
             ledger=LedgerHead(
                 size=self._head.size,
                 root=self._head.root,

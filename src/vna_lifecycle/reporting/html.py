@@ -22,7 +22,7 @@ from vna_lifecycle.reporting.facts import Facts
 _STYLE: Final = "report.css"
 _PAGE: Final = "index.html.j2"
 _SHOWN: Final = {
-    "obstacles_shown": 7,
+    "obstacles_shown": 8,
     "reasons_shown": 5,
     "names_shown": 6,
     "observed_shown": 30,
