@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 from attrs import frozen
 
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
+
+FEW: Final = 20
+_T = TypeVar("_T")
+
+
+def few(items: Sequence[_T]) -> Sequence[_T]:
+    """The first `FEW` of what may be without end: an ID or a UID that thousands of studies share is told in each."""
+    return items[:FEW]
 
 
 @frozen(kw_only=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from vna_lifecycle.checks.about import About, Kind
+from vna_lifecycle.checks.about import About, Kind, few
 from vna_lifecycle.checks.settings import CollisionsSettings
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import ConflictClass, WaveCase
@@ -75,14 +75,15 @@ class Collisions:
         """Findings of UIDs first, then of contents."""
         for collision in case.collisions():
             count = len(collision.studies) + len(collision.elsewhere)
-            across = f" in {count} studies" if count > 1 else ""
+            across = f" of {count} studies" if count > 1 else ""
+            message = f"a SOP Instance UID has several contents, in {len(collision.copies)} objects{across}"
             for study in collision.studies:
                 yield ABOUT.finding(
                     _WORDS[collision.conflict],
-                    f"a SOP Instance UID of this study has several contents, in {len(collision.copies)} objects{across}",
+                    message,
                     study=study,
                     subjects=[collision.sop_instance_uid],
-                    details=collision.copies,
+                    details=few(collision.copies),
                 )
         for shared in case.shared_contents():
             yield ABOUT.finding(

@@ -61,8 +61,8 @@ ABOUT: Final = About(
             word="completeness-indeterminate",
             severity=Severity.BLOCKER,
             means="The source lists no instances, so that only one retrieval says what the study consists of.",
-            remedy="Withdraw the study and transfer it again: once a second retrieval gives the same instances, this is "
-            "settled. Or waive it, with the reason",
+            remedy="Withdraw the study and transfer it again: once a second retrieval gives the same instances, this "
+            "is settled. Or waive it, with the reason",
         ),
     ),
 )

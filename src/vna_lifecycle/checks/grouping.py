@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import frozen
 
-from vna_lifecycle.checks.about import About, Kind
+from vna_lifecycle.checks.about import FEW, About, Kind
 from vna_lifecycle.checks.settings import GroupingSettings
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
@@ -87,7 +87,7 @@ def _series(case: WaveCase) -> Iterator[Finding]:
                 "series-in-several-studies",
                 f"a series of this study is in {len(everywhere)} studies",
                 study=study,
-                subjects=[spread.series_uid, *(other.study_uid for other in everywhere if other != study)],
+                subjects=[spread.series_uid, *(other.study_uid for other in everywhere[: FEW + 1] if other != study)],
             )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Final
 
 from attrs import frozen
 
-from vna_lifecycle.checks.about import About, Kind
+from vna_lifecycle.checks.about import About, Kind, few
 from vna_lifecycle.checks.settings import IdentitySettings
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import PatientKey
 from vna_lifecycle.policy.person import Likeness, Person, likeness
 from vna_lifecycle.ports import Demographics, Namesakes, PatientFacts, WaveCase
+
+_ONE_PERSON: Final = 200
+"""An ID with more entries than this is not one person's, however they are spelt: '0', 'UNKNOWN', 'TEST'."""
 
 _CHOOSE: Final = "Ask the department whose study it is. Then correct it at the source, or exclude it with the reason"
 
@@ -113,8 +116,8 @@ def _studies(case: WaveCase) -> Iterator[Finding]:
 
 
 def _patient(patient: PatientFacts) -> Iterator[Finding]:
-    found = {likeness(_person(a), _person(b)) for a, b in combinations(patient.named, 2)}
-    if Likeness.OTHER in found:
+    worst = _worst(patient.named)
+    if worst is Likeness.OTHER:
         for study in patient.studies:
             yield ABOUT.finding(
                 "patient-id-for-several-people",
@@ -123,13 +126,24 @@ def _patient(patient: PatientFacts) -> Iterator[Finding]:
                 subjects=[_told(patient.patient)],
                 details=_entries(patient),
             )
-    elif Likeness.VARIANT in found:
+    elif worst is Likeness.VARIANT:
         yield ABOUT.finding(
             "patient-demographics-vary",
             f"a patient of {len(patient.studies)} studies is described in {len(patient.named)} ways",
             subjects=[_told(patient.patient)],
             details=_entries(patient),
         )
+
+
+def _worst(named: Sequence[Demographics]) -> Likeness:
+    if len(named) > _ONE_PERSON:
+        return Likeness.OTHER
+    found = {Likeness.SAME}
+    for one, other in combinations(map(_person, named), 2):
+        found.add(likeness(one, other))
+        if Likeness.OTHER in found:
+            return Likeness.OTHER
+    return Likeness.VARIANT if Likeness.VARIANT in found else Likeness.SAME
 
 
 def _same_demographics(namesakes: Namesakes) -> Iterator[Finding]:
@@ -143,14 +157,14 @@ def _same_demographics(namesakes: Namesakes) -> Iterator[Finding]:
                     "one-person-under-several-issuers",
                     f"the patient of this study is there under {len(alike)} issuers with the same ID",
                     study=study,
-                    subjects=[_told(patient.patient) for patient in alike],
+                    subjects=[_told(patient.patient) for patient in few(alike)],
                 )
     if len(by_id) > 1:
         yield ABOUT.finding(
             "one-person-under-several-ids",
             f"the same name, birth date and sex are there under {len(by_id)} Patient IDs",
-            subjects=[_told(patient.patient) for patient in namesakes.patients],
-            details=[entry for patient in namesakes.patients for entry in _entries(patient)],
+            subjects=[_told(patient.patient) for patient in few(namesakes.patients)],
+            details=[entry for patient in few(namesakes.patients) for entry in _entries(patient)],
         )
 
 
@@ -161,8 +175,8 @@ def _same_id(namesakes: Namesakes) -> Iterator[Finding]:
         yield ABOUT.finding(
             "patient-id-with-and-without-issuer",
             f"a Patient ID is there without an issuer, and under {len(stated)} issuers",
-            subjects=[_told(patient.patient) for patient in namesakes.patients],
-            details=[entry for patient in namesakes.patients for entry in _entries(patient)],
+            subjects=[_told(patient.patient) for patient in few(namesakes.patients)],
+            details=[entry for patient in few(namesakes.patients) for entry in _entries(patient)],
         )
 
 
@@ -184,4 +198,5 @@ def _told(patient: PatientKey) -> str:
 
 
 def _entries(patient: PatientFacts) -> list[tuple[str, str]]:
-    return [(_told(patient.patient), f"{each.name}, {each.birth_date}, {each.sex}") for each in patient.named]
+    told = _told(patient.patient)
+    return [(told, f"{each.name}, {each.birth_date}, {each.sex}") for each in few(patient.named)]

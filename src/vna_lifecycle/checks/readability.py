@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
@@ -12,7 +13,7 @@ from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import ReadabilitySettings
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.model.inventory import Availability, Refused
+from vna_lifecycle.model.inventory import Availability
 from vna_lifecycle.ports import Oddity, WaveCase
 
 ABOUT: Final = About(
@@ -106,15 +107,18 @@ class Readability:
 
     def examine(self, case: WaveCase) -> Iterable[Finding]:
         """Of the program: findings by source and reason. Of a wave: study by study."""
-        by_reason: dict[tuple[str, str], list[Refused]] = {}
+        named: dict[tuple[str, str], list[str]] = {}
+        counts: Counter[tuple[str, str]] = Counter()
         for archive, refused in case.refused():
-            by_reason.setdefault((archive, refused.code), []).append(refused)
-        for (archive, code), items in sorted(by_reason.items()):
+            counts[archive, refused.code] += 1
+            if counts[archive, refused.code] <= _NAMED:
+                named.setdefault((archive, refused.code), []).append(refused.locator)
+        for (archive, code), count in sorted(counts.items()):
             yield ABOUT.finding(
                 _OF_CODE.get(code, "objects-refused"),
-                f"{len(items)} objects of {archive} were refused: {code.replace('-', ' ')}",
-                subjects=sorted(item.locator for item in items)[:_NAMED],
-                details=[("archive", archive), ("code", code), ("objects", str(len(items)))],
+                f"{count} objects of {archive} were refused: {code.replace('-', ' ')}",
+                subjects=named[archive, code],
+                details=[("archive", archive), ("code", code), ("objects", str(count))],
             )
         for facts in case.studies():
             if not facts.instances:

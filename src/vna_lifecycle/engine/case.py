@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from itertools import groupby
 from typing import Final
 
@@ -15,10 +16,11 @@ from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine.decide import held_contents
 from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.engine.tasks import Workbench, read_back
+from vna_lifecycle.engine.target_again import WORDS, Look, look_again, look_at_many
+from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.event import TargetSurveyed
-from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
+from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.ports import (
@@ -40,18 +42,37 @@ from vna_lifecycle.ports import (
 )
 
 _PAGE: Final = 1_000
+_COPIES: Final = 20
+"""At most so many objects under one UID are fetched to say how they differ."""
+
 _SEVEREST: Final = (ConflictClass.CONTENT, ConflictClass.DEMOGRAPHICS, ConflictClass.ENCODING)
 
 
-def wave_case(journal: Journal, bench: Workbench, wave: str, *, sources: Sequence[str], target: str) -> WaveCase:
+def wave_case(
+    journal: Journal,
+    bench: Workbench,
+    wave: str,
+    *,
+    sources: Sequence[str],
+    target: str,
+    executor: Callable[[], Executor] | None = None,
+    workers: int = 1,
+) -> WaveCase:
     """What is known of a wave now; ``""`` gives the program's own case.
 
     The studies must be refreshed over ``sources`` (`Catalog.refresh_studies`), and the current state in step with the
-    ledger. Contents that collide, and the target, are read through ``bench``.
+    ledger. Contents that collide, and the target, are read through ``bench``; the target, if there is an ``executor``,
+    by ``workers`` at a time.
     """
-    questions = journal.catalog.about(wave)
     return CatalogCase(
-        wave=wave, questions=questions, journal=journal, bench=bench, sources=tuple(sources), target=target
+        wave=wave,
+        questions=journal.catalog.about(wave),
+        journal=journal,
+        bench=bench,
+        sources=tuple(sources),
+        target=target,
+        executor=executor,
+        workers=workers,
     )
 
 
@@ -65,6 +86,8 @@ class CatalogCase:
     bench: Workbench
     sources: tuple[str, ...]
     target: str
+    executor: Callable[[], Executor] | None
+    workers: int
 
     def studies(self) -> Iterator[StudyFacts]:
         """As the catalog has them."""
@@ -139,40 +162,50 @@ class CatalogCase:
 
     def shared_contents(self) -> Iterator[SharedContent]:
         """From the manifests of what was fetched."""
-        for work in self._works(tuple(MigrationState)):
-            if not work.manifest_ref:
-                continue
-            by_pixels: dict[str, list[str]] = {}
-            for entry in self.journal.manifest(work.manifest_ref).entries:
-                if entry.digest.pixel_sha256:
-                    by_pixels.setdefault(entry.digest.pixel_sha256, []).append(entry.sop_instance_uid)
-            for pixels, uids in by_pixels.items():
-                if len(uids) > 1:
-                    yield SharedContent(study=work.ref, pixel_sha256=pixels, sop_instance_uids=tuple(uids))
+        for page in self._pages(tuple(MigrationState)):
+            manifests = self.journal.manifests(work.manifest_ref for work in page)
+            for work in page:
+                if work.manifest_ref:
+                    yield from _shared(work.ref, manifests[work.manifest_ref])
 
     def target_differences(self, depth: Depth) -> Iterator[TargetDifference]:
         """Study by study, against the manifest of the accepted read-back."""
         extras = self._extras()
-        for work in self._works((MigrationState.TRANSFERRED,)):
-            if self.bench.cancelled.is_set():
+        for study, look in self._looks(depth):
+            if look.cancelled:
                 return
-            known = {*extras.get(work.label, ()), *self._present_before(work.ref)}
-            try:
-                found = self._differences(work, depth)
-            finally:
-                self.bench.clear(work.label)
-            for what, uids in found.items():
+            known = {*extras.get(study.label, ()), *self._present_before(study)} if look.added else set()
+            for what in WORDS:
+                uids: tuple[str, ...] = getattr(look, what)
                 for uid in sorted(uids):
                     if what != "added" or uid not in known:
-                        yield TargetDifference(study=work.ref, sop_instance_uid=uid, what=what)
+                        yield TargetDifference(study=study, sop_instance_uid=uid, what=what)
 
     # ------------------------------------------------------------------------------------------------ pieces
 
-    def _works(self, states: Sequence[MigrationState]) -> Iterator[StudyWork]:
+    def _pages(self, states: Sequence[MigrationState]) -> Iterator[list[StudyWork]]:
         after = ""
         while self.wave and (page := self.journal.catalog.work(self.wave, states, after, _PAGE)):
-            yield from page
+            yield page
             after = page[-1].label
+
+    def _looks(self, depth: Depth) -> Iterator[tuple[StudyRef, Look]]:
+        accepted = self._accepted()
+        if self.executor is not None:
+            yield from look_at_many(
+                self.bench, self.target, accepted, depth, executor=self.executor, workers=self.workers
+            )
+            return
+        for study, manifest in accepted:
+            yield study, look_again(self.bench, study, self.target, manifest, depth)
+
+    def _accepted(self) -> Iterator[tuple[StudyRef, Manifest]]:
+        for page in self._pages((MigrationState.TRANSFERRED,)):
+            manifests = self.journal.manifests(work.read_back_ref for work in page)
+            for work in page:
+                if self.bench.cancelled.is_set():
+                    return
+                yield work.ref, manifests[work.read_back_ref]
 
     def _chosen(self, suspect: Collision) -> bool:
         label = self.journal.catalog.label(suspect.sop_instance_uid)
@@ -183,15 +216,11 @@ class CatalogCase:
         """The suspect with its class; None if all are copies after all."""
         contents: dict[str, Fetched] = {}
         failed = False
-        studies = (*suspect.studies, *suspect.elsewhere)
+        studies = (*suspect.studies, *suspect.elsewhere)[:_COPIES]
         try:
-            for study in studies:
-                wanted: dict[str, list[InstanceRecord]] = {}
-                for archive, record in self.journal.catalog.candidates(study.study_uid):
-                    if record.sop_instance_uid == suspect.sop_instance_uid:
-                        wanted.setdefault(archive, []).append(record)
+            for study, by_archive in self._copies(suspect):
                 spool = self.bench.spool(study.label, "fetch")
-                for archive, records in wanted.items():
+                for archive, records in by_archive.items():
                     for item in self.bench.archive(archive).reads.fetch(study, records, spool):
                         if isinstance(item, Fetched):
                             contents.setdefault(dataset_sha256(item.path)[0], item)
@@ -209,6 +238,17 @@ class CatalogCase:
         worst = next((each for each in _SEVEREST if each in classes), None)
         return None if worst is None else evolve(suspect, conflict=worst)
 
+    def _copies(self, suspect: Collision) -> Iterator[tuple[StudyRef, dict[str, list[InstanceRecord]]]]:
+        """The first copies under the UID, study by study, by archive."""
+        left = _COPIES
+        for study in (*suspect.studies, *suspect.elsewhere)[:_COPIES]:
+            wanted: dict[str, list[InstanceRecord]] = {}
+            for archive, record in self.journal.catalog.candidates(study.study_uid):
+                if record.sop_instance_uid == suspect.sop_instance_uid and left:
+                    wanted.setdefault(archive, []).append(record)
+                    left -= 1
+            yield study, wanted
+
     def _extras(self) -> Mapping[str, set[str]]:
         """What the read-back already found beyond the manifest, by the study's label."""
         extras: dict[str, set[str]] = {}
@@ -222,41 +262,12 @@ class CatalogCase:
         if survey is not None and isinstance(survey.event, TargetSurveyed):
             yield from json.loads(self.journal.vault.get(survey.event.present_ref))
 
-    def _differences(self, work: StudyWork, depth: Depth) -> dict[str, set[SOPInstanceUID]]:
-        accepted = self.journal.manifest(work.read_back_ref)
-        wanted = accepted
-        vanished: set[SOPInstanceUID] = set()
-        added: set[SOPInstanceUID] = set()
-        if depth is Depth.LISTING:
-            listed = {item.sop_instance_uid: item for item in self._listed(work.ref)}
-            entries = {entry.sop_instance_uid: entry for entry in accepted.entries}
-            vanished = entries.keys() - listed.keys()
-            added = listed.keys() - entries.keys()
-            doubtful = [
-                entry
-                for uid, entry in entries.items()
-                if uid in listed
-                and (listed[uid].size not in (None, entry.size) or listed[uid].series_uid != entry.series_uid)
-            ]
-            wanted = Manifest(study_uid=accepted.study_uid, entries=doubtful)
-        unreadable: set[SOPInstanceUID] = set()
-        changed: set[SOPInstanceUID] = set()
-        if wanted.entries:
-            seen = read_back(self.bench, work.ref, self.target, wanted)
-            if seen.cancelled:
-                return {}
-            found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
-            changed = {
-                entry.sop_instance_uid
-                for entry in wanted.entries
-                if (now := found.get(entry.sop_instance_uid)) is not None
-                and now.digest.dataset_sha256 != entry.digest.dataset_sha256
-            }
-            unreadable = {uid for uid, _, _ in seen.unreadable}
-            if depth is Depth.BYTES:
-                added = set(seen.extra)
-                vanished = {entry.sop_instance_uid for entry in wanted.entries} - found.keys() - unreadable
-        return {"changed": changed, "vanished": vanished, "added": added, "unreadable": unreadable}
 
-    def _listed(self, study: StudyRef) -> Iterator[InstanceRecord]:
-        return self.bench.archive(self.target).reads.list_instances(study)
+def _shared(study: StudyRef, manifest: Manifest) -> Iterator[SharedContent]:
+    by_pixels: dict[str, list[str]] = {}
+    for entry in manifest.entries:
+        if entry.digest.pixel_sha256:
+            by_pixels.setdefault(entry.digest.pixel_sha256, []).append(entry.sop_instance_uid)
+    for pixels, uids in by_pixels.items():
+        if len(uids) > 1:
+            yield SharedContent(study=study, pixel_sha256=pixels, sop_instance_uids=tuple(uids))
