@@ -7,17 +7,13 @@ from pathlib import Path
 
 import boto3
 import pytest
-from attrs import evolve
 from moto import mock_aws
 from moto.moto_api import state_manager
 from moto.s3.models import FakeKey
 
-from peers.s3 import Server
-from vna_lifecycle.adapters.s3.settings import S3Settings
-from vna_lifecycle.builtin import open_s3
+from peers.s3 import Server, open_place
 from vna_lifecycle.dicom.scan import scan_bytes
 from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.plugin import SecretReference
 from vna_lifecycle.ports import Archive, Fetched
 from vna_lifecycle.testing.conformance import (
     ErasesSuite,
@@ -27,22 +23,9 @@ from vna_lifecycle.testing.conformance import (
     StoreSuite,
     TiersSuite,
     WithdrawSuite,
-    site,
 )
 
 pytestmark = pytest.mark.peer
-
-
-def open_bucket(server: Server, place: tuple[str, str], folder: Path, **more: object) -> Archive:
-    settings = S3Settings(
-        bucket=place[0],
-        prefix=place[1],
-        endpoint_url=server.endpoint_url,
-        access_key_id=SecretReference("env:S3_KEY"),
-        secret_access_key=SecretReference("env:S3_SECRET"),
-        **more,  # type: ignore[arg-type]
-    )
-    return open_s3(settings, evolve(site(folder), secret=server.secrets.__getitem__))
 
 
 class _OnServer:
@@ -61,7 +44,7 @@ class _OnServer:
         return self.places[folder]
 
     def open_target(self, folder: Path) -> Archive:
-        return open_bucket(self.server, self.place(folder), folder)
+        return open_place(self.server, self.place(folder), folder)
 
 
 class TestAnyObjectsAsSource(_OnServer, SourceSuite):
@@ -161,7 +144,7 @@ class TestRecalls(RecallsSuite):
             state_manager.unset_transition("s3::keyrestore")
 
     def open_target(self, folder: Path) -> Archive:
-        return open_bucket(self.server, ("images", folder.name), folder, region="us-east-1")
+        return open_place(self.server, ("images", folder.name), folder, region="us-east-1")
 
     def finish_recalls(self, archive: Archive) -> None:
         state_manager.set_transition("s3::keyrestore", {"progression": "immediate"})

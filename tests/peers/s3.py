@@ -7,6 +7,7 @@ is killed, by its own pid, at its end; tests make buckets of their own with `Ser
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import itertools
 import json
@@ -29,8 +30,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from botocore.config import Config
+
+from vna_lifecycle.adapters.s3.settings import S3Settings
+from vna_lifecycle.builtin import open_s3
+from vna_lifecycle.plugin import SecretReference
+from vna_lifecycle.ports import Archive
+from vna_lifecycle.testing.conformance import site
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -90,6 +97,20 @@ def _client(server: Server) -> S3Client:
 @functools.cache
 def _shared_bucket(server: Server, locked: bool) -> str:
     return server.bucket(locked=locked)
+
+
+def open_place(server: Server, place: tuple[str, str], folder: Path, **more: Any) -> Archive:
+    """The adapter on a server's bucket and prefix, with its workspace in ``folder``; ``more`` are further settings."""
+    settings = S3Settings(
+        bucket=place[0],
+        prefix=place[1],
+        endpoint_url=server.endpoint_url,
+        access_key_id=SecretReference("env:S3_KEY"),
+        secret_access_key=SecretReference("env:S3_SECRET"),
+        **more,
+    )
+    now = dt.datetime.now(dt.UTC)
+    return open_s3(settings, evolve(site(folder), secret=server.secrets.__getitem__, clock=lambda: now))
 
 
 def free_ports(count: int) -> list[int]:

@@ -14,6 +14,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.loaders import Loader
 
+from vna_lifecycle._version import __version__
 from vna_lifecycle.adapters.aws.settings import AwsAccess
 from vna_lifecycle.adapters.aws.trouble import RedirectRefused
 from vna_lifecycle.errors import ConfigurationError
@@ -74,7 +75,7 @@ def client_config(access: AwsAccess, **more: Any) -> Config:
         read_timeout=access.read_timeout,
         max_pool_connections=max(10, access.concurrency + 2),
         inject_host_prefix=not access.endpoint_url,
-        user_agent_extra="vna-lifecycle",
+        user_agent=f"vna-lifecycle/{__version__}",  # botocore's own is put together anew for each request
         tcp_keepalive=True,
         **more,
     )
