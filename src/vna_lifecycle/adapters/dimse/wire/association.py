@@ -7,7 +7,8 @@ import itertools
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -22,7 +23,7 @@ from vna_lifecycle.adapters.dimse.wire.channel import (
     Channel,
     tune,
 )
-from vna_lifecycle.adapters.dimse.wire.link import Link
+from vna_lifecycle.adapters.dimse.wire.link import Link, Released
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Proposed, Role
 from vna_lifecycle.adapters.dimse.wire.peer import MAX_CONTEXTS, Accepted, Context, Peer, RefusedContext
 from vna_lifecycle.adapters.dimse.wire.reasons import CONTEXT_RESULTS, lost, rejection, violation
@@ -99,13 +100,22 @@ class Association:
         """A message ID that no other outstanding operation of this association has (PS3.7 9.3)."""
         return next(self._numbers) % 0xFFFF + 1
 
-    def next_command(self) -> tuple[Accepted, cs.Command]:
-        """Wait for the next message of the peer for the peer's answer timeout.
+    @contextmanager
+    def exchanging(self) -> Iterator[Link]:
+        """The link, for as long as one operation's messages go over it; where it fails, the association is aborted.
 
         Raises:
-            ArchiveError: as `Link.next_command`; the peer releases the association in the middle of an operation.
+            ArchiveError: what the block raises; the peer released the association in the middle of an operation.
         """
-        return self.link.next_command(self.peer.timeouts.answer)
+        try:
+            yield self.link
+        except ArchiveError:
+            self.abort()
+            raise
+        except Released:
+            self.link.channel.send_released()
+            self.abort()
+            raise lost("the archive released the association in the middle of an operation") from None
 
     def cancel(self) -> None:
         """Ask the peer to end the operation that runs now (C-CANCEL); it may do so, with status FE00, or not."""

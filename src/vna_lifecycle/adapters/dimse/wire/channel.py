@@ -7,6 +7,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from struct import Struct
 from typing import Final
 
@@ -77,9 +79,9 @@ class Channel:
         Raises:
             ArchiveError: nothing came in time, the connection ended, or what came is no PDU.
         """
+        deadline = time.monotonic() + patience
         if self._end - self._next < 6:
-            self._fill(6, patience, idle)
-        stall = patience if whole else self._stall
+            self._fill(6, deadline, idle, extend=not whole)
         kind, length = _HEADER(self._view, self._next)
         if not 1 <= kind <= 7:
             raise violation("what it sends is no PDU")
@@ -87,7 +89,7 @@ class Channel:
             raise violation(f"a PDU of type {kind} with a length of {length:,} bytes")
         total = 6 + length
         if self._end - self._next < total:
-            self._fill(total, stall, None)
+            self._fill(total, deadline if whole else time.monotonic() + self._stall, None)
         begin = self._next
         self._next = begin + total
         self.body = self._view[begin + 6 : begin + total]
@@ -95,11 +97,10 @@ class Channel:
             raise abortion(self.body[2], self.body[3])
         return int(kind)
 
-    def _fill(self, size: int, patience: float, idle: Callable[[], None] | None) -> None:
-        """Read until ``size`` bytes from the next PDU on are there; once it has begun, ``stall`` bounds the wait."""
+    def _fill(self, size: int, deadline: float, idle: Callable[[], None] | None, *, extend: bool = False) -> None:
+        """Read until ``size`` bytes from the next PDU on are there; ``extend``: once it begins, it has ``stall``."""
         if self._next == self._end or self._next + size > len(self._view):
             self._turn()
-        begun = time.monotonic()
         while self._end - self._next < size:
             try:
                 count = self._socket.recv_into(self._view[self._end :])
@@ -112,13 +113,12 @@ class Channel:
             if not count:
                 raise lost("the archive closed it")
             if count > 0:
-                if self._end == self._next and patience != self._stall:
-                    begun, patience = time.monotonic(), self._stall
+                if extend and self._end == self._next:
+                    deadline = time.monotonic() + self._stall
                 self._end += count
-            waited = time.monotonic() - begun
-            if waited > patience and self._end - self._next < size:
-                what = "stopped in the middle of a PDU" if self._end > self._next else "did not answer"
-                raise ArchiveError(f"the archive {what}: {waited:.0f} seconds passed", transient=True)
+            if time.monotonic() > deadline and self._end - self._next < size:
+                what = "stopped in the middle of a PDU" if self._end > self._next else "did not answer in time"
+                raise ArchiveError(f"the archive {what}", transient=True)
 
     def _turn(self) -> None:
         """Go on in the other buffer, with what is left of this one at its beginning."""
@@ -191,8 +191,18 @@ def tune(connection: socket.socket) -> None:
     """Small messages at once, large buffers, and a probe of connections that went dead."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        connection.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+    for option, name in ((socket.SO_SNDBUF, "wmem_max"), (socket.SO_RCVBUF, "rmem_max")):
+        if _allowed(name) >= _SOCKET_BUFFER:
+            connection.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
+
+
+@cache
+def _allowed(name: str) -> int:
+    """The largest buffer that may be set. Where it is small, the kernel's own tuning goes further than setting it."""
+    try:
+        return int(Path("/proc/sys/net/core", name).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _words(problem: Exception) -> str:

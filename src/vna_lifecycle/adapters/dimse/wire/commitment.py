@@ -12,9 +12,9 @@ from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.association import Association
 from vna_lifecycle.adapters.dimse.wire.command import Command
 from vna_lifecycle.adapters.dimse.wire.identifier import Elements, read, write
-from vna_lifecycle.adapters.dimse.wire.link import Link, Released, expect, respond
+from vna_lifecycle.adapters.dimse.wire.link import Link, expect, respond
 from vna_lifecycle.adapters.dimse.wire.peer import Accepted
-from vna_lifecycle.adapters.dimse.wire.reasons import lost, violation
+from vna_lifecycle.adapters.dimse.wire.reasons import violation
 from vna_lifecycle.adapters.dimse.wire.status import failed
 from vna_lifecycle.dicom.part10 import EXPLICIT_BIG
 
@@ -61,22 +61,20 @@ def ask_commitment(association: Association, transaction: str, objects: Iterable
     items = [{_SOP_CLASS: item.sop_class_uid, _SOP_INSTANCE: item.sop_instance_uid} for item in objects]
     information = write({_TRANSACTION: transaction, _REFERENCED: items}, context.transfer_syntax)
     message_id = association.next_message_id()
-    association.link.send(
-        context,
-        {
-            cs.REQUESTED_CLASS: COMMITMENT_PUSH,
-            cs.FIELD: cs.N_ACTION_RQ,
-            cs.MESSAGE_ID: message_id,
-            cs.DATA_SET_TYPE: cs.DATA_SET,
-            cs.REQUESTED_INSTANCE: _WELL_KNOWN_INSTANCE,
-            cs.ACTION_TYPE: _REQUEST,
-        },
-        information,
-    )
-    answered_in, answer = association.next_command()
-    status = expect(answer, cs.N_ACTION_RQ, message_id)
-    if cs.required(answer, cs.DATA_SET_TYPE) != cs.NO_DATA_SET:
-        association.link.data_set(answered_in, association.peer.timeouts.stall)
+    elements: dict[int, int | str] = {
+        cs.REQUESTED_CLASS: COMMITMENT_PUSH,
+        cs.FIELD: cs.N_ACTION_RQ,
+        cs.MESSAGE_ID: message_id,
+        cs.DATA_SET_TYPE: cs.DATA_SET,
+        cs.REQUESTED_INSTANCE: _WELL_KNOWN_INSTANCE,
+        cs.ACTION_TYPE: _REQUEST,
+    }
+    with association.exchanging() as link:
+        link.send(context, elements, information)
+        answered_in, answer = link.next_command(association.peer.timeouts.answer)
+        status = expect(answer, cs.N_ACTION_RQ, message_id)
+        if cs.required(answer, cs.DATA_SET_TYPE) != cs.NO_DATA_SET:
+            link.data_set(answered_in, association.peer.timeouts.stall)
     if status != cs.SUCCESS:
         raise failed("the request for storage commitment", status)
 
@@ -88,16 +86,12 @@ def await_report(association: Association, patience: float) -> CommitmentReport:
         ArchiveError: none came within ``patience`` seconds, or the peer ended the association (transient): it may still
             come to the receiver.
     """
-    try:
-        context, command = association.link.next_command(patience)
-    except Released:
-        association.link.channel.send_released()
-        association.abort()
-        raise lost("the archive released the association before it reported") from None
-    if cs.required(command, cs.FIELD) != cs.N_EVENT_REPORT_RQ:
-        raise violation("something else than a storage commitment report")
-    report = read_report(association.link, context, command, association.peer.timeouts.stall)
-    respond(association.link, context, command, cs.SUCCESS)
+    with association.exchanging() as link:
+        context, command = link.next_command(patience)
+        if cs.required(command, cs.FIELD) != cs.N_EVENT_REPORT_RQ:
+            raise violation("something else than a storage commitment report")
+        report = read_report(link, context, command, association.peer.timeouts.stall)
+        respond(link, context, command, cs.SUCCESS)
     return report
 
 

@@ -84,7 +84,10 @@ class Link:
         """
         size, begun = 0, time.monotonic()
         while True:
-            id_, control, data = self._next_pdv(patience, None)
+            try:
+                id_, control, data = self._next_pdv(patience, None)
+            except Released:
+                raise violation("it ends the association in the middle of a message") from None
             if control & _COMMAND or id_ != context.id:
                 raise violation("a data set was interrupted by another message")
             size += len(data)

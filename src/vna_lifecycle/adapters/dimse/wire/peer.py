@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Final
 
@@ -14,8 +15,14 @@ MAX_PDU: Final = 131_072
 """The longest P-DATA-TF body that is offered to peers and, where they allow it, sent to them."""
 
 SMALLEST_PDU: Final = 4_096
+_TITLE: Final = re.compile(r"(?! +$)[ -\[\]-~]{1,16}")
 MAX_CONTEXTS: Final = 128
 """Presentation context IDs are the odd numbers from 1 to 255 (PS3.8 9.3.2.2)."""
+
+
+def _is_title(instance: object, attribute: object, value: AETitle) -> None:
+    if not _TITLE.fullmatch(value):
+        raise ValueError("an AE title has 1 to 16 ASCII characters, no backslash, and not only spaces")
 
 
 @frozen(kw_only=True)
@@ -34,7 +41,7 @@ class Timeouts:
 
 @frozen(kw_only=True)
 class Peer:
-    """An application entity to which associations are requested.
+    """An application entity to which associations are requested, and as whom. AE titles are those of PS3.5 6.2.
 
     ``tls`` is the context of an encrypted connection, None for a plain one; ``tls_name`` is the host name that its
     certificate must bear where that is not ``host``.
@@ -42,8 +49,8 @@ class Peer:
 
     host: str
     port: int = field(validator=and_(ge(1), le(0xFFFF)))
-    called: AETitle
-    calling: AETitle
+    called: AETitle = field(validator=_is_title)
+    calling: AETitle = field(validator=_is_title)
     timeouts: Timeouts = field(factory=Timeouts)
     max_pdu: int = field(default=MAX_PDU, validator=and_(ge(SMALLEST_PDU), le(1 << 20)))
     tls: ssl.SSLContext | None = None

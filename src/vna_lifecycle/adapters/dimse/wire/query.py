@@ -25,17 +25,16 @@ def echo(association: Association) -> None:
     """
     context = association.require(VERIFICATION)
     message_id = association.next_message_id()
-    association.link.send(
-        context,
-        {
-            cs.AFFECTED_CLASS: VERIFICATION,
-            cs.FIELD: cs.C_ECHO_RQ,
-            cs.MESSAGE_ID: message_id,
-            cs.DATA_SET_TYPE: cs.NO_DATA_SET,
-        },
-    )
-    _, answer = association.next_command()
-    status = expect(answer, cs.C_ECHO_RQ, message_id)
+    elements: dict[int, int | str] = {
+        cs.AFFECTED_CLASS: VERIFICATION,
+        cs.FIELD: cs.C_ECHO_RQ,
+        cs.MESSAGE_ID: message_id,
+        cs.DATA_SET_TYPE: cs.NO_DATA_SET,
+    }
+    with association.exchanging() as link:
+        link.send(context, elements)
+        _, answer = link.next_command(association.peer.timeouts.answer)
+        status = expect(answer, cs.C_ECHO_RQ, message_id)
     if status != cs.SUCCESS:
         raise failed("the verification", status)
 
@@ -54,25 +53,26 @@ def find(association: Association, keys: Keys, *, model: str = STUDY_ROOT_FIND) 
     context = association.require(model)
     message_id = association.next_message_id()
     check = association.cancelling(context, message_id)
-    association.link.send(
-        context,
-        {
-            cs.AFFECTED_CLASS: model,
-            cs.FIELD: cs.C_FIND_RQ,
-            cs.MESSAGE_ID: message_id,
-            cs.PRIORITY: cs.MEDIUM,
-            cs.DATA_SET_TYPE: cs.DATA_SET,
-        },
-        write(keys, context.transfer_syntax),
-    )
+    elements: dict[int, int | str] = {
+        cs.AFFECTED_CLASS: model,
+        cs.FIELD: cs.C_FIND_RQ,
+        cs.MESSAGE_ID: message_id,
+        cs.PRIORITY: cs.MEDIUM,
+        cs.DATA_SET_TYPE: cs.DATA_SET,
+    }
+    asked = write(keys, context.transfer_syntax)
     patience = association.peer.timeouts.answer
+    with association.exchanging() as link:
+        link.send(context, elements, asked)
     wanted = True
     while True:
-        answered_in, answer = association.link.next_command(patience, idle=check)
-        status = expect(answer, cs.C_FIND_RQ, message_id)
         data = b""
-        if cs.required(answer, cs.DATA_SET_TYPE) != cs.NO_DATA_SET:
-            data = association.link.data_set(answered_in, patience)
+        with association.exchanging() as link:
+            answered_in, answer = link.next_command(patience, idle=check)
+            status = expect(answer, cs.C_FIND_RQ, message_id)
+            if cs.required(answer, cs.DATA_SET_TYPE) != cs.NO_DATA_SET:
+                data = link.data_set(answered_in, patience)
+            check()
         if status not in cs.PENDING:
             break
         if not wanted:
@@ -82,7 +82,6 @@ def find(association: Association, keys: Keys, *, model: str = STUDY_ROOT_FIND) 
         except GeneratorExit:
             wanted = False
             association.cancel()
-        check()
     if status not in (cs.SUCCESS, cs.CANCELLED) and wanted:
         raise failed("the query", status)
     return status

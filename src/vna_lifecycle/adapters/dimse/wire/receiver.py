@@ -97,7 +97,12 @@ class Receiver:
             thread = threading.Thread(target=self._handle, args=(connection,), name="dimse association", daemon=True)
             with self._lock:
                 self._live[thread] = connection
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # there can be no more threads at the moment
+                with self._lock:
+                    self._live.pop(thread)
+                connection.close()
 
     def _handle(self, connection: socket.socket) -> None:
         try:

@@ -94,16 +94,18 @@ def _retrieve(
     if destination:
         elements[cs.MOVE_DESTINATION] = destination
     elements |= {cs.PRIORITY: cs.MEDIUM, cs.DATA_SET_TYPE: cs.DATA_SET}
-    link, patience = association.link, association.peer.timeouts.answer
-    link.send(context, elements, write(keys, context.transfer_syntax))
+    asked = write(keys, context.transfer_syntax)
+    with association.exchanging() as link:
+        link.send(context, elements, asked)
     wanted = True
     while True:
-        answered_in, command = link.next_command(patience, idle=check)
-        if sink is not None and cs.required(command, cs.FIELD) == cs.C_STORE_RQ:
-            _take(association, answered_in, command, sink, limit)
+        with association.exchanging() as link:
+            answered_in, command = link.next_command(association.peer.timeouts.answer, idle=check)
             check()
-            continue
-        progress = _progress(association, answered_in, command, field, number)
+            if sink is not None and cs.required(command, cs.FIELD) == cs.C_STORE_RQ:
+                _take(association, answered_in, command, sink, limit)
+                continue
+            progress = _progress(association, answered_in, command, field, number)
         if wanted:
             try:
                 yield progress
@@ -112,7 +114,6 @@ def _retrieve(
                 association.cancel()
         if progress.final:
             return
-        check()
 
 
 def _take(association: Association, context: Accepted, command: Command, sink: Sink, limit: int | None) -> None:

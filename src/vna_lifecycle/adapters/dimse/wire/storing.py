@@ -133,7 +133,8 @@ def _sent(sender: Sender, ready: _Ready) -> Exception | None:
 
 
 def _answered(association: Association, ready: _Ready) -> StoreAnswer:
-    _, answer = association.next_command()
-    status = expect(answer, cs.C_STORE_RQ, ready.message_id)
+    with association.exchanging() as link:
+        _, answer = link.next_command(association.peer.timeouts.answer)
+        status = expect(answer, cs.C_STORE_RQ, ready.message_id)
     size = ready.staged.data.size
     return StoreAnswer(status=status, comment=cs.text(answer, cs.ERROR_COMMENT), data_set_bytes=size)

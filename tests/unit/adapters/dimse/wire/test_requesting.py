@@ -174,6 +174,12 @@ GARBAGE = {
 }
 
 
+def test_a_server_of_another_protocol_is_told_as_such() -> None:
+    with scripted(once(GARBAGE["a web server"])) as port, pytest.raises(ArchiveError, match="no PDU") as caught:
+        request(peer(port), CONTEXTS)
+    assert "host and port" in caught.value.hint
+
+
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
 def test_garbage_in_answer_to_a_request_is_a_named_error(data: bytes) -> None:
     with scripted(once(data)) as port, pytest.raises(ArchiveError, match=r"does not keep to the DICOM|accepted none"):
@@ -210,6 +216,42 @@ def test_a_slow_loris_is_given_up() -> None:
     with scripted(script) as port, pytest.raises(ArchiveError, match="stopped in the middle") as caught:
         request(peer(port), CONTEXTS)
     assert caught.value.transient
+
+
+@pytest.mark.timeout(60)
+def test_a_peer_that_stops_within_a_pdu_is_given_up_long_before_one_that_thinks() -> None:
+    patient = Timeouts(connect=600, answer=600, stall=0.5)
+
+    def script(connection: socket.socket) -> None:
+        accept(connection)
+        read_command(connection)
+        connection.sendall(b"\4\0\0")
+        connection.recv(1)
+
+    with scripted(script) as port, request(peer(port, timeouts=patient), CONTEXTS) as association:
+        with pytest.raises(ArchiveError, match="stopped in the middle"):
+            echo(association)
+        assert not association.alive
+
+
+def test_an_archive_that_releases_within_an_operation_is_told_as_such() -> None:
+    def script(connection: socket.socket) -> None:
+        accept(connection)
+        read_command(connection)
+        connection.sendall(RELEASE_RQ)
+        assert exactly(connection, 10) == RELEASE_RP
+
+    with scripted(script) as port, request(peer(port), CONTEXTS) as association:
+        with pytest.raises(ArchiveError, match="released the association") as caught:
+            echo(association)
+        assert caught.value.transient
+        assert not association.alive
+
+
+@pytest.mark.parametrize("title", ["", "   ", "A" * 17, "A\\B", "\u00c4RZTE"])
+def test_what_is_no_ae_title_is_no_peer(title: str) -> None:
+    with pytest.raises(ValueError, match="AE title"):
+        peer(104, called=title)
 
 
 def test_a_peer_that_hangs_up_is_told_from_one_that_is_not_there() -> None:
