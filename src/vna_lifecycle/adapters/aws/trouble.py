@@ -168,6 +168,9 @@ def _answered(error: ClientError, archive: str, place: str, service: str, owner:
     if code == "RequestTimeTooSkewed":
         message = f"{archive}: {place} refuses requests because this machine's clock is wrong"
         return ArchiveRefused(message, archive=archive, hint="set the clock, by NTP")
+    if code.startswith("KMS.") or code in ("KMSAccessDeniedException", "KMSDisabledException"):
+        message = f"{archive}: the encryption key of {place} cannot be used ({code})"
+        return ArchiveRefused(message, archive=archive, hint="check the key's state and policy (kms:GenerateDataKey)")
     if code in DENIED or status_of(error) == 403:
         message = f"{archive}: {action} is denied on {place} ({trace})"
         hint = f"allow {action} in the policy of the role, of the bucket, and of its key if it is encrypted"
@@ -177,9 +180,6 @@ def _answered(error: ClientError, archive: str, place: str, service: str, owner:
     if code in ("NoSuchBucket", "404", "ResourceNotFoundException"):
         message = f"{archive}: {place} is not there ({action})"
         return ArchiveUnreachable(message, archive=archive, hint="check its name, its region and endpoint_url")
-    if code.startswith("KMS.") or code in ("KMSAccessDeniedException", "KMSDisabledException"):
-        message = f"{archive}: the encryption key of {place} cannot be used ({code})"
-        return ArchiveRefused(message, archive=archive, hint="check the key's state and policy (kms:GenerateDataKey)")
     message = f"{archive}: {place} refused {action}: {code}, status {status_of(error)}, {trace}"
     return ArchiveError(message, archive=archive)
 
