@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +155,80 @@ def test_an_archive_from_outside_is_configured_inventoried_and_fetched_byte_for_
     assert found["sizes"] == [True, True]
     assert found["gone"] == ["unreadable-member"]
     assert found["url_is_config"] is True
+
+
+ACCEPT = """
+[program]
+name = "Acme"
+[archives.old]
+plugin = "acme"
+path = "acme"
+[archives.new]
+plugin = "files"
+path = "new"
+[migration]
+sources = ["old"]
+target = "new"
+[checks.acme-viewer]
+max_seconds = 3600
+"""
+
+
+def verb(installed: Path, program: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What a verb of the command line prints with ``--json``."""
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    command = [sys.executable, "-W", "error", "-m", "vna_lifecycle", *arguments, "--json", "--program", str(program)]
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert run.returncode == code, run.stdout + run.stderr
+    found: dict[str, Any] = json.loads(run.stdout)
+    return found
+
+
+def test_checks_from_outside_take_part_in_a_verdict(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "acme").mkdir()
+    (tmp_path / "new").mkdir()
+    for number, accession in ((1, "A1"), (2, "A2"), (3, "A1")):
+        spec = ObjectSpec(
+            study=number, patient_id=f"P{number}", issuer="H", accession_number=accession, patient_name=f"N{number}"
+        )
+        with zipfile.ZipFile(tmp_path / "acme" / f"{number}.zip", "w") as archive:
+            archive.writestr("1.dcm", dicom_bytes(spec))
+    (tmp_path / "program.toml").write_text(ACCEPT)
+    environment = {**os.environ, "PYTHONPATH": str(installed)}
+    subprocess.run([sys.executable, "-m", "vna_lifecycle", "init", str(tmp_path)], env=environment, check=True)
+    verb(installed, tmp_path, "inventory")
+    verb(installed, tmp_path, "plan")
+
+    [moved] = verb(installed, tmp_path, "transfer", code=1)["waves"]
+    assert (moved["transferred"], moved["held_for"]) == (2, [["acme-accession-shared", 1]])
+    [told] = verb(installed, tmp_path, "accept", code=1)["waves"]
+    assert told["ready"] is False
+    assert any("acme-accession-shared" in reason for reason in told["blockers"])
+
+    theirs = {
+        check["name"]: check
+        for check in told["acceptance"]["checks"]
+        if check["provider"].startswith("vna-lifecycle-acme")
+    }
+    assert {name: (check["scope"], check["studies"], check["required"]) for name, check in theirs.items()} == {
+        "acme-accessions": ("wave", 2, True),
+        "acme-overlays": ("study", 2, True),
+        "acme-viewer": ("sample", 2, True),
+    }
+    assert {check["provider"] for check in theirs.values()} == {"vna-lifecycle-acme 1.0"}
+
+    # the one that shares its number is corrected at the source, and the wave becomes ready
+    with zipfile.ZipFile(tmp_path / "acme" / "3.zip", "w") as archive:
+        archive.writestr(
+            "1.dcm",
+            dicom_bytes(ObjectSpec(study=3, patient_id="P3", issuer="H", accession_number="A3", patient_name="N3")),
+        )
+    verb(installed, tmp_path, "inventory")
+    verb(installed, tmp_path, "plan")
+    [moved] = verb(installed, tmp_path, "transfer")["waves"]
+    assert (moved["transferred"], moved["held"]) == (3, 0)
+    [told] = verb(installed, tmp_path, "accept")["waves"]
+    assert told["ready"] is True
 
 
 def _sha256(data: bytes) -> str:
