@@ -13,7 +13,7 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from vna_lifecycle._version import __version__
-from vna_lifecycle.cli import accepting, begin, check, deciding, ledger, looking, moving, reporting
+from vna_lifecycle.cli import accepting, begin, check, deciding, gate, ledger, looking, moving, profiling, reporting
 from vna_lifecycle.cli.trouble import print_error, print_stopped, print_usage_error
 from vna_lifecycle.errors import VnaLifecycleError
 
@@ -32,6 +32,8 @@ VERBS: Final[tuple[Callable[..., int] | App, ...]] = (
     begin.demo,
     check.check,
     moving.inventory,
+    profiling.truth,
+    profiling.profile,
     moving.plan,
     moving.transfer,
     accepting.accept,
@@ -39,6 +41,10 @@ VERBS: Final[tuple[Callable[..., int] | App, ...]] = (
     moving.catch_up,
     moving.withdraw,
     deciding.remediate,
+    gate.waive,
+    gate.waivers,
+    gate.sign,
+    gate.cutover,
     deciding.pause,
     deciding.resume,
     looking.status,

@@ -45,14 +45,17 @@ def findings(
     wave: Annotated[str, Parameter(help="Its name; default: all, and what was refused at the sources.")] = "",
     /,
     *,
+    every: Annotated[
+        bool, Parameter(name="--all", negative=(), help="Also what is settled: it was found, and is so no more.")
+    ] = False,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
 ) -> int:
-    """What was found, with the objects it is about and what to do."""
+    """What was found and is open, with the objects it is about, who waived it, and what to do."""
     with opened(program) as opening:
         if wave and wave not in opening.waves():
             raise StateError(f"there is no wave {wave!r}", hint=f"Planned are: {', '.join(opening.waves()) or 'none'}")
-        found = [_finding(opening, line) for line in opening.findings(wave or None)]
+        found = [_finding(opening, line) for line in opening.findings(wave or None, settled=every)]
         refused = [] if wave else [{"archive": archive, **asdict(item)} for archive, item in opening.refused()]
     if show.json:
         print_json({"findings": found, "refused": refused})
@@ -70,7 +73,7 @@ def findings(
 
 def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
     """A finding with its evidence: what the ledger says, and what the vault holds of it."""
-    told = asdict(line)
+    told = {**asdict(line), "waivers": program.catalog.decisions.waivers_of(line)}
     try:
         evidence = program.evidence(line)
     except EvidenceErased:
@@ -89,8 +92,12 @@ def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
 def finding_lines(item: dict[str, Any]) -> list[str]:
     """A finding for people."""
     place = ", ".join(f"{word} {item[word]}" for word in ("wave", "study") if item[word])
-    lines = [f"{item['severity']}: {item['kind']}" + (f" ({place})" if place else ""), f"  {item['message']}"]
+    settled = "" if item["settled"] is None else f", settled by event {item['settled']}"
+    where = f" ({place})" if place else ""
+    lines = [f"{item['severity']}: {item['kind']}{where}{settled}", f"  {item['message']}"]
     lines += _shortened([f"    {uid}" for uid in item["objects"]])
+    if item["waivers"]:
+        lines.append(f"  waived: {', '.join(item['waivers'])} (whether that holds: vna-lifecycle waivers)")
     if item["remedy"]:
         lines.append(f"  what to do: {item['remedy']}")
     return [safe(line) for line in lines]

@@ -209,6 +209,7 @@ def withdraw(
     wave: Annotated[str, Parameter(help="Its name.")],
     /,
     *,
+    study: Annotated[str, Parameter(help="Only this study's: its Study Instance UID, or its label.")] = "",
     by: By,
     reason: Reason,
     dry_run: DryRun = False,
@@ -220,7 +221,7 @@ def withdraw(
     Exit code 1 if copies had to stay.
     """
     with opened(program) as opening, telling() as tell:
-        result = opening.withdraw(wave, by=by, reason=reason, dry_run=dry_run, progress=tell)
+        result = opening.withdraw(wave, study=study, by=by, reason=reason, dry_run=dry_run, progress=tell)
     if show.json:
         print_json({"dry_run": dry_run, **asdict(result)})
     elif dry_run:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vna_lifecycle.cli.output import bytes_text, counted, safe, show
+from vna_lifecycle.policy.readiness import Standing
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.status import Status, WaveLine
@@ -21,6 +22,8 @@ def print_status(status: Status) -> None:
     show(Text(safe(status.program), style="bold"), *_sources(status))
     if status.waves:
         show("", _waves(status), "")
+    if waived := _waived(status):
+        show(*waived)
     if left_out := _left_out(status):
         show(*left_out)
     if status.findings:
@@ -59,13 +62,24 @@ def _waves(status: Status) -> Table:
             _imported(wave),
             Text("ready", style="bold green") if wave.ready else Text("no", style="bold red"),
             "\n".join(f"{count} {state}" for state, count in wave.states),
-            "\n".join(f"- {blocker}" for blocker in wave.blockers),
+            "\n".join(safe(f"- {blocker}") for blocker in wave.blockers),
         )
     return table
 
 
 def _imported(wave: WaveLine) -> Text:
     return Text(f"{wave.imported}/{wave.studies}", style="bold cyan" if wave.imported == wave.studies else "cyan")
+
+
+def _waived(status: Status) -> list[Text]:
+    places = [*((f"wave {wave.name}", wave.requirements) for wave in status.waves)]
+    places.append(("the program", status.cutover.requirements))
+    return [
+        Text(safe(f"Waived, {place}: {each.detail}"), style="yellow")
+        for place, requirements in places
+        for each in requirements
+        if each.standing is Standing.WAIVED
+    ]
 
 
 def _left_out(status: Status) -> list[Text]:

@@ -151,9 +151,11 @@ class Journal:
             yield from ((label, study_uid) for label, study_uid in json.loads(self.vault.get(piece)))
 
     def finding(self, finding: Finding, *, wave: str, under: str = "") -> tuple[str, FindingRecorded]:
-        """The event for a finding, its evidence put into the vault. The same finding again is the same event.
+        """The event for a finding, its evidence put into the vault.
 
-        ``under`` is what else makes two findings the same: found in another attempt, it is another event.
+        The same finding again is the same event while it is open, and another one once it was settled. ``under`` is
+        what else makes two findings the same: found in another attempt, it is another event. What goes on record
+        together with the event that settles its like must say so.
         """
         return self.findings([finding], wave=wave, under=under)[0]
 
@@ -167,7 +169,7 @@ class Journal:
         self._evidence += sealed
         return [
             (
-                f"{under or f'finding/{wave}'}/{evidence.address}",
+                f"{under or self._under(wave, evidence.address)}/{evidence.address}",
                 FindingRecorded(
                     finding=finding.kind,
                     severity=finding.severity.value,
@@ -180,6 +182,10 @@ class Journal:
             )
             for finding, evidence in zip(findings, sealed, strict=True)
         ]
+
+    def _under(self, wave: str, address: str) -> str:
+        again = self.catalog.decisions.settled(wave, address)
+        return f"finding/{wave}/again-{again}" if again else f"finding/{wave}"
 
     def read_finding(self, address: str) -> Finding:
         """The finding whose evidence lies at a vault address."""

@@ -19,6 +19,7 @@ from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.inventory import Manifest, ManifestEntry
 from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.policy.readiness import counted, studies
 from vna_lifecycle.ports import StoreFailure
 
 WITHDRAWABLE = (
@@ -42,7 +43,7 @@ class WithdrawResult:
 
     def __str__(self) -> str:
         kept = f", {self.kept} kept (see the findings)" if self.kept else ""
-        return f"{self.wave}: {self.withdrawn} studies withdrawn, {self.instances} instances removed{kept}"
+        return f"{self.wave}: {studies(self.withdrawn)} withdrawn, {counted(self.instances, 'instance')} removed{kept}"
 
 
 def withdraw_wave(
@@ -66,8 +67,6 @@ def withdraw_wave(
     Raises:
         StateError: the target has no way to take copies back, or nothing of the study can be.
     """
-    if bench.archive(target).withdraws is None:
-        raise StateError(f"{target} has no way to withdraw copies", hint="Ask its operator, and record what was done")
     journal.sync()
     total = 1 if study else journal.catalog.wave_status(wave).studies
     withdrawn = kept = instances = 0
@@ -119,6 +118,8 @@ def _withdraw(
     study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
     if not work.expected_ref:  # nothing was ever stored of it
         return _never_stored(journal, study, wave, by=by, reason=reason, dry_run=dry_run)
+    if bench.archive(target).withdraws is None:
+        raise StateError(f"{target} has no way to withdraw copies", hint="Ask its operator, and record what was done")
     copies = _copies(journal, study, work)
     own = _own(journal, study, copies)
     if work.state is MigrationState.WITHDRAWING and not dry_run and _left(bench, study, target, own) == ():
