@@ -13,7 +13,7 @@ from pathlib import Path
 
 from selenium import webdriver
 
-SIZE = {"width": 1120, "height": 1180, "deviceScaleFactor": 1, "mobile": False}
+SIZE = {"width": 1000, "height": 1060, "deviceScaleFactor": 1, "mobile": False}
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--disable-dev-shm-usage", "--hide-scrollbars")  # fmt: skip
 LARGEST = 200_000

@@ -31,7 +31,7 @@ from vna_lifecycle.reporting.facts import (
     WaveReport,
 )
 from vna_lifecycle.reporting.tallies import PictureTally
-from vna_lifecycle.reporting.words import counted, day
+from vna_lifecycle.reporting.words import counted, day, sentence
 
 _HELD: Final = "held back before storing"
 IN_FORCE: Final = "in force"
@@ -174,19 +174,14 @@ def _obstacle(
     remedy, who = advice(needed, decided.people, waves[0] if len(waves) == 1 else "")
     detail = needed.detail
     for kind in kinds:
-        said = kind.message or f"such as: {kind.examples[0].message}"
+        said = f": {kind.message}" if kind.message else f", such as: {kind.examples[0].message}"
         if f" of kind {kind.kind} " in detail:
-            detail = f"{detail.replace(f' of kind {kind.kind}', '')}: {said}"
+            detail = detail.replace(f" of kind {kind.kind}", "") + said
             remedy = kind.remedy or remedy
             remedy += "" if "waive" in remedy else "; or waive it, with a reason: vna-lifecycle waive"
         elif detail.endswith(f"{_HELD}: {kind.kind}"):
-            detail, remedy = detail.removesuffix(kind.kind) + said, kind.remedy or remedy
+            detail, remedy = detail.removesuffix(f": {kind.kind}") + said, kind.remedy or remedy
     return Obstacle(sentence=detail if waves else sentence(detail), waves=tuple(waves), remedy=remedy, who=who)
-
-
-def sentence(detail: str) -> str:
-    """The words of a requirement, standing alone."""
-    return f"{detail[:1].upper()}{detail[1:]}"
 
 
 def waiver_on_record(line: WaiverLine, void: str) -> WaiverOnRecord:

@@ -21,7 +21,6 @@ from vna_lifecycle.errors import EvidenceErased, StorageError
 from vna_lifecycle.ledger.store import timestamp
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.program.beginning import SERVICE
-from vna_lifecycle.program.deciding import gate_terms
 from vna_lifecycle.program.report_facts import (
     Decided,
     count_picture,
@@ -32,6 +31,7 @@ from vna_lifecycle.program.report_facts import (
     wave_report,
     why_not_there,
 )
+from vna_lifecycle.program.terms import gate_terms
 from vna_lifecycle.reporting import tables
 from vna_lifecycle.reporting.facts import (
     Excluded,

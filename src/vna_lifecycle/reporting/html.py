@@ -37,6 +37,7 @@ _FILTERS: Final[dict[str, Callable[..., str]]] = {
     "moment": words.moment,
     "clock": words.clock,
     "joined": words.joined,
+    "sentence": words.sentence,
     "plain": lambda word: word.replace("-", " "),
 }
 

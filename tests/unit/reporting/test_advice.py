@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from vna_lifecycle.cli.app import VERBS
 from vna_lifecycle.policy import cutover, readiness
 from vna_lifecycle.policy.readiness import Requirement, Standing
 from vna_lifecycle.reporting.advice import ADVICE, advice
@@ -43,3 +44,9 @@ def test_who_must_sign_is_named() -> None:
 
 def test_what_is_met_needs_no_advice() -> None:
     assert advice(Requirement(name="acceptance", standing=Standing.MET, detail="accepted"), PEOPLE) == ("", "")
+
+
+def test_every_command_that_is_advised_is_a_verb() -> None:
+    verbs = {verb.__name__.replace("_", "-") for verb in VERBS if callable(verb) and hasattr(verb, "__name__")}
+    advised = {verb for each in ADVICE.values() for verb in re.findall(r"vna-lifecycle ([a-z-]+)", each.remedy)}
+    assert advised <= verbs
