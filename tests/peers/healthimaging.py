@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,19 +30,24 @@ ROLE = "arn:aws:iam::123456789012:role/import"
 
 @frozen(kw_only=True)
 class Place:
-    """A fake with an empty data store, and buckets for input and output."""
+    """A fake with an empty data store, and a folder, ``root``, of its own in a bucket that all places share."""
 
     fake: HealthImagingFake
     clock: HandClock
-    client: HealthImagingClient
     s3: S3Client
     bucket: str
+    root: str
     store: Datastore
+
+    @property
+    def client(self) -> HealthImagingClient:
+        """A client of the fake, as users make it."""
+        return client_of(self.fake)
 
     def stage(self, files: dict[str, bytes], prefix: str = "in/") -> None:
         """Put files where a job finds them."""
         for name, data in files.items():
-            self.s3.put_object(Bucket=self.bucket, Key=f"{prefix}{name}", Body=data)
+            self.s3.put_object(Bucket=self.bucket, Key=f"{self.root}{prefix}{name}", Body=data)
 
     def start(self, name: str = "job-1", prefix: str = "in/") -> str:
         """Start a job; its ID."""
@@ -49,8 +56,8 @@ class Place:
             dataAccessRoleArn=ROLE,
             clientToken=name,
             jobName=name,
-            inputS3Uri=f"s3://{self.bucket}/{prefix}",
-            outputS3Uri=f"s3://{self.bucket}/out/",
+            inputS3Uri=f"s3://{self.bucket}/{self.root}{prefix}",
+            outputS3Uri=f"s3://{self.bucket}/{self.root}out/",
         )["jobId"]
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -59,10 +66,17 @@ class Place:
 
     def result(self, job_id: str, name: str) -> bytes:
         """A result file."""
-        key = f"out/{self.store.id}-DicomImport-{job_id}/{name}"
+        key = f"{self.root}out/{self.store.id}-DicomImport-{job_id}/{name}"
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
 
+@cache
+def shared(server: Server) -> tuple[S3Client, str]:
+    """One client and one bucket for all places: new ones are what takes SeaweedFS long."""
+    return server.client(), server.bucket()
+
+
+@cache
 def client_of(fake: HealthImagingFake) -> HealthImagingClient:
     """A client as users make it."""
     return boto3.client(
@@ -84,14 +98,15 @@ def make_place(seaweed: Server) -> Iterator[Callable[..., Place]]:
         clock = HandClock()
         # one pair of keys for both services, as on AWS
         keys = Keys(access_key_id=seaweed.access_key_id, secret_access_key=seaweed.secret_access_key)
-        fake = HealthImagingFake(seaweed.client(), clock=clock, keys=keys, **options)
+        s3, bucket = shared(seaweed)
+        fake = HealthImagingFake(s3, clock=clock, keys=keys, **options)
         fakes.append(fake.__enter__())
         return Place(
             fake=fake,
             clock=clock,
-            client=client_of(fake),
-            s3=seaweed.client(),
-            bucket=seaweed.bucket(),
+            s3=s3,
+            bucket=bucket,
+            root=f"{uuid.uuid4().hex}/",
             store=fake.create_datastore(),
         )
 
@@ -112,8 +127,8 @@ def settings_of(place: Place, server: Server, **more: Any) -> HealthImagingSetti
         **{
             "datastore_id": place.store.id,
             "data_access_role_arn": ROLE,
-            "staging": f"s3://{place.bucket}/stage/",
-            "results": f"s3://{place.bucket}/results/",
+            "staging": f"s3://{place.bucket}/{place.root}stage/",
+            "results": f"s3://{place.bucket}/{place.root}results/",
             "region": "us-east-1",
             "endpoint_url": place.fake.endpoint_url,
             "s3_endpoint_url": server.endpoint_url,

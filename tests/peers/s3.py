@@ -1,7 +1,7 @@
 """Real S3 servers for tests, on random loopback ports: SeaweedFS (locks, versions, checksums, signatures), MiniStack
 (storage classes, restore), and one that says what it is told to (troubles that no server makes on demand).
 
-In a ``conftest.py``: ``from peers.s3 import seaweed, ministack, scripted``. Each server runs once in a test session and
+The fixtures are in ``tests/conftest.py``, for all rooms. Each server runs once in a test session and
 is killed, by its own pid, at its end; tests make buckets of their own with `Server.bucket`.
 """
 

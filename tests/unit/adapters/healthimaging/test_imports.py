@@ -233,7 +233,7 @@ def test_a_job_is_found_again_after_a_crash(
     [job] = place.store.jobs.values()
     job.token = "forgotten"
     if not noted:
-        place.s3.delete_object(Bucket=place.bucket, Key=f"stage/batches/{token.job}/job.json")
+        place.s3.delete_object(Bucket=place.bucket, Key=f"{place.root}stage/batches/{token.job}/job.json")
     again = imports_of(opened(place, seaweed, tmp_path / "elsewhere"))
     assert again.submit(BATCH) == token
     assert set(told(finished(place, again, token)).values()) == {"stored"}
@@ -247,7 +247,7 @@ def test_staging_that_was_interrupted_leaves_nothing_to_be_imported(
     imports = imports_of(opened(place, seaweed, tmp_path))
     token = imports.submit(Batch(key="other", wave="pilot")).job
     list(imports.stage(BATCH, STUDY, items[:2]))
-    staged = place.s3.list_objects_v2(Bucket=place.bucket, Prefix="stage/in/")["Contents"]
+    staged = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")["Contents"]
     folder = staged[0]["Key"].rpartition("/")[0]
     leftover = f"{folder}/{'0' * 24}-{'1' * 32}.dcm"
     place.s3.put_object(Bucket=place.bucket, Key=leftover, Body=items[2].path.read_bytes())
@@ -265,7 +265,7 @@ def test_a_batch_with_files_of_others_is_refused(
 ) -> None:
     imports = imports_of(opened(place, seaweed, tmp_path))
     list(imports.stage(BATCH, STUDY, items))
-    staged = place.s3.list_objects_v2(Bucket=place.bucket, Prefix="stage/in/")["Contents"]
+    staged = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")["Contents"]
     stranger = f"{staged[0]['Key'].rpartition('/')[0]}/stranger.dcm"
     place.s3.put_object(Bucket=place.bucket, Key=stranger, Body=b"x")
     with pytest.raises(ArchiveError, match="nobody staged"):

@@ -9,23 +9,32 @@ from attrs import evolve
 
 from peers.healthimaging import Place, settings_of, site_of
 from peers.s3 import Server
+from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.archive import open_archive
+from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import NON_PRIMARY
 from vna_lifecycle.adapters.healthimaging.remedy import Remedies
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.change import AttributeChange
 from vna_lifecycle.ports import StudyQuery
 from vna_lifecycle.testing.conformance.case import study_of
-from vna_lifecycle.testing.objects import ObjectSpec
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 pytestmark = pytest.mark.peer
 
 FIRST = ObjectSpec(accession_number="A1")
 OTHER = evolve(FIRST, instance=2, patient_id="WRONG", accession_number="A9")
-CHANGES = tuple(
-    AttributeChange(keyword=keyword, value=(value,))
-    for keyword, value in (("PatientID", "P1"), ("AccessionNumber", "A1"))
+CHANGES = (
+    AttributeChange(keyword="PatientID", value=("P1",)),
+    AttributeChange(keyword="AccessionNumber", value=("A1",)),
 )
+
+
+@pytest.fixture
+def remedies(place: Place, seaweed: Server, tmp_path: Path) -> Remedies:
+    place.fake.put(place.store, [dicom_bytes(FIRST), dicom_bytes(OTHER)])
+    access = Access(settings_of(place, seaweed), site_of(tmp_path, place), place.clock.advance)
+    return Remedies(access, Library(access))
 
 
 def aside(place: Place) -> str:

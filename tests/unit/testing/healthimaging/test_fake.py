@@ -57,10 +57,10 @@ def test_a_job_imports_what_was_staged_and_says_so_in_its_result_files(place: Pl
     [image_set] = summary["imageSetsSummary"]
     assert (image_set["isPrimary"], image_set["numberOfMatchedSOPInstances"]) == (True, 3)
     successes = lines(place, job, "SUCCESS/success.ndjson")
-    assert {line["inputFile"] for line in successes} == {f"in/{name}" for name in FILES}
+    assert {line["inputFile"] for line in successes} == {f"{place.root}in/{name}" for name in FILES}
     assert {line["importResponse"]["imageSetId"] for line in successes} == {image_set["imageSetId"]}
     [failure] = lines(place, job, "FAILURE/failure.ndjson")
-    assert failure["inputFile"] == "in/text.dcm"
+    assert failure["inputFile"] == f"{place.root}in/text.dcm"
     assert failure["exception"]["exceptionType"] == "ValidationException"
 
 
@@ -136,7 +136,7 @@ def test_a_file_over_the_quota_fails_by_itself(make_place: Callable[..., Place])
     place = make_place(quotas=Quotas(file_bytes=2000))
     job = imported(place, {"1.dcm": FILES["1.dcm"], "big.dcm": FILES["2.dcm"] + bytes(4000)})
     [failure] = lines(place, job, "FAILURE/failure.ndjson")
-    assert failure["inputFile"] == "in/big.dcm"
+    assert failure["inputFile"] == f"{place.root}in/big.dcm"
 
 
 def test_concurrent_jobs_are_limited(make_place: Callable[..., Place]) -> None:
