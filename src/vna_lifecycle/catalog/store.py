@@ -14,6 +14,7 @@ from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.decisions import Decisions
 from vna_lifecycle.catalog.listing import Listing, listings
 from vna_lifecycle.catalog.loading import Item
+from vna_lifecycle.catalog.measuring import Measures, measure
 from vna_lifecycle.catalog.questions import WaveQuestions
 from vna_lifecycle.catalog.truth import Truth
 from vna_lifecycle.catalog.values import (
@@ -216,6 +217,10 @@ class Catalog:
     def totals(self) -> Iterator[Tally]:
         """What the sources hold, by archive, modality and year."""
         return asking.tallies(self._engine)
+
+    def measure(self, inventory: int) -> Measures:
+        """What a pass comes to, by which archives can be compared; linear in its objects."""
+        return measure(self._engine, inventory)
 
     def about(self, wave: str) -> WaveQuestions:
         """What the latest inventories say of a wave's studies, as of the last `refresh_studies`."""

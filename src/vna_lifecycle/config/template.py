@@ -47,6 +47,7 @@ target = "new"
 # What is known of a source beyond its objects.
 # [sources.old]
 # truth = "old-database.csv"   # an extract of its own database; without one: headers only, to be waived at cutover
+# include_hidden = true        # also move what that database hides; by default neither that nor what it deleted
 # beyond_dicom = [{ what = "annotations in the database", disposition = "exported as PDF, kept with the records" }]
 
 # What makes a wave ready.

@@ -50,6 +50,14 @@ def keyword_of(tag: int) -> str:
     return ("" if tag >> 16 & 1 else keyword_for_tag(tag)) or f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
 
 
+@cache
+def name_of(uid: str) -> str:
+    """The name of a UID that the standard assigns (PS3.6 annex A), else the UID."""
+    from pydicom.uid import UID
+
+    return UID(uid).name
+
+
 def is_sequence(tag: int) -> bool | None:
     """Whether the dictionary knows the tag as a sequence (or as UN); None where it does not know it."""
     vr = vr_of(tag)

@@ -14,7 +14,7 @@ from attrs import frozen
 from vna_lifecycle.catalog.truth import TruthTotals
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.errors import ConfigurationError
-from vna_lifecycle.model.event import FindingSettled, TruthRecorded
+from vna_lifecycle.model.event import Event, FindingSettled, TruthRecorded
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import KnowsTruth, TruthFlaw, TruthRecord
 
@@ -120,20 +120,28 @@ def _still_refused(journal: Journal, archive: str) -> Iterator[Finding]:
                 yield finding
 
 
-def stand(journal: Journal, findings: Iterable[Finding]) -> None:
+def stand(journal: Journal, findings: Sequence[Finding]) -> None:
     """Make these the open findings about sources: new ones go on record, those that are true no more are settled."""
-    events = [journal.finding(finding, wave="") for finding in findings]
-    true = {event.evidence_ref for _, event in events}
-    for line in journal.catalog.findings(""):
-        if line.check == CHECK and line.evidence_ref not in true:
-            gone = FindingSettled(
+    start = journal.ledger.size()  # what was settled before and is true again goes on record again
+    true = {
+        event.evidence_ref: (key, event) for key, event in journal.findings(findings, wave="", under=f"source/{start}")
+    }
+    known = {line.evidence_ref: line for line in journal.catalog.findings("") if line.check == CHECK}
+    events: list[tuple[str, Event]] = [
+        (
+            f"settled/source/{start}/{line.sequence}",
+            FindingSettled(
                 finding=line.kind,
                 study="",
                 wave="",
                 evidence_ref=line.evidence_ref,
                 reason="no longer so at the source",
-            )
-            journal.record([(f"settled/{line.sequence}", gone)])
+            ),
+        )
+        for line in known.values()
+        if line.evidence_ref not in true
+    ]
+    events += [new for address, new in true.items() if address not in known]
     journal.record(events)
 
 

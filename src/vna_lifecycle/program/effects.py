@@ -14,6 +14,7 @@ from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.plan import make_plan
+from vna_lifecycle.engine.profile import record_profile
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer, TransferResult
@@ -66,6 +67,7 @@ def inventory(program: Program, journal: Journal, archives: Sequence[str], tell:
         results.append(result)
         if not result.completed:
             break
+        record_profile(journal, name, program.archive(name).probes)
     read_truths(program, journal, [result.archive for result in results if result.completed])
     return results
 

@@ -40,3 +40,13 @@ def _truth(program: Program, name: str) -> KnowsTruth | None:
     """The extract that program.toml names, before what the archive itself can tell."""
     path = program.config.source(name).truth
     return TruthExtract(path, f"sources.{name}.truth") if path is not None else program.archive(name).truth
+
+
+def truth_columns(program: Program, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of a source's extract that are used, and its other ones; none where there is no extract.
+
+    Raises:
+        ConfigurationError: the extract cannot be used.
+    """
+    path = program.config.source(name).truth
+    return TruthExtract(path, f"sources.{name}.truth").columns() if path is not None else ((), ())

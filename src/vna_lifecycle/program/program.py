@@ -22,6 +22,7 @@ from vna_lifecycle.engine.gate import gate, readiness_of
 from vna_lifecycle.engine.inventory import InventoryResult
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.pending import Pending, pending
+from vna_lifecycle.engine.profile import Profile, read_profile, record_profile
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer import TransferResult
@@ -136,22 +137,22 @@ class Program:
     def take_inventory(self, archives: Sequence[str] = (), *, progress: Tell = silent) -> list[InventoryResult]:
         """Inventory the named archives (all sources, unless named). An interrupted pass is taken up again.
 
-        Then the databases of those that are sources are read, and what is known of the sources goes on record.
-
-        Raises:
-            ConfigurationError: an extract of a source's database cannot be used; the inventory is on record then.
+        Then the sources' databases are read; an extract that cannot be used is a ConfigurationError, after all else.
         """
         with self._effects("inventory") as journal:
             return effects.inventory(self, journal, archives or self.config.migration.sources, progress)
 
     def read_truth(self, archives: Sequence[str] = ()) -> list[TruthResult]:
-        """Read the databases of the named sources (all, unless named) again, without an inventory.
-
-        Raises:
-            ConfigurationError: an extract cannot be used.
-        """
+        """Read the databases of the named sources (all, unless named) again, without an inventory."""
         with self._effects("truth") as journal:
             return read_truths(self, journal, archives or self.config.migration.sources)
+
+    def profile(self, archive: str, *, renew: bool = False) -> Profile | None:
+        """How an archive was last seen to behave, None before any look; with ``renew``, it is observed now."""
+        if not renew:
+            return read_profile(self._journal(None), archive)
+        with self._effects("profile") as journal:
+            return record_profile(journal, archive, self.archive(archive).probes)
 
     def plan(self, *, dry_run: bool = False) -> WavePlan:
         """Fill the waves of program.toml from the latest inventories."""

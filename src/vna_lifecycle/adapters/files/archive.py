@@ -10,6 +10,7 @@ from vna_lifecycle.adapters.files.holdings import Holdings
 from vna_lifecycle.adapters.files.layout import is_store
 from vna_lifecycle.adapters.files.objects import fetch_files
 from vna_lifecycle.adapters.files.parts import cut, range_of
+from vna_lifecycle.adapters.files.probing import Probing
 from vna_lifecycle.adapters.files.settings import FilesSettings
 from vna_lifecycle.adapters.files.store import Store
 from vna_lifecycle.adapters.files.tree import Tree
@@ -117,4 +118,9 @@ def open_archive(settings: FilesSettings, site: Site) -> Archive:
     """
     holdings = Holdings(Tree(settings.path, archive=site.name))
     is_store(holdings.tree)  # a store that cannot be read is told now, not in the middle of a wave
-    return Archive(reads=Reader(holdings), stores=Store(holdings), withdraws=Withdrawal(holdings))
+    return Archive(
+        reads=Reader(holdings),
+        stores=Store(holdings),
+        withdraws=Withdrawal(holdings),
+        probes=Probing(holdings.tree),
+    )
