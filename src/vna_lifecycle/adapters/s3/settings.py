@@ -93,7 +93,7 @@ class S3Settings:
     )
     kms_key_id: str = field(default="", metadata={"help": "The KMS key's ID or ARN, for encryption by 'aws:kms'."})
     multipart_threshold: int = field(
-        default=16 * MIB,
+        default=8 * MIB,
         validator=_is_part,
         metadata={"help": "Bytes from which an object is uploaded in parts. Smaller ones are held in memory."},
     )
