@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -48,14 +49,14 @@ def hold_back(program: Program, journal: Journal, bench: Workbench, wave: str, t
 def look_again_at(program: Program, journal: Journal, wave: str, names: Collection[str]) -> LookedAgain:
     """Run wave checks again, on a wave or (``""``) on the program itself; see `look_again`."""
     journal.sync()
-    bench, _ = make_bench(program, Pacing(program.config.execution, program.clock))
-    return _look_again(program, journal, bench, wave, names)
+    bench, executor = make_bench(program, Pacing(program.config.execution, program.clock))
+    return _look_again(program, journal, _case(program, journal, bench, wave, executor), names)
 
 
-def _look_again(program: Program, journal: Journal, bench: Workbench, wave: str, names: Collection[str]) -> LookedAgain:
+def _look_again(program: Program, journal: Journal, case: WaveCase, names: Collection[str]) -> LookedAgain:
     return look_again(
         journal,
-        _case(program, journal, bench, wave),
+        case,
         [check for check in checks_of(program) if check.name in names],
         check_seconds=program.config.acceptance.check_seconds,
         cancelled=program.cancelled,
@@ -68,7 +69,7 @@ def accept(program: Program, journal: Journal, wave: str, *, seed: str, census: 
     journal.sync()
     journal.catalog.refresh_studies(migration.sources)
     bench, executor = make_bench(program, Pacing(program.config.execution, program.clock))
-    _look_again(program, journal, bench, "", program.plugins.registry.wave_checks)
+    _look_again(program, journal, _case(program, journal, bench, ""), program.plugins.registry.wave_checks)
     work = Accept(
         journal=journal,
         bench=bench,
@@ -76,7 +77,7 @@ def accept(program: Program, journal: Journal, wave: str, *, seed: str, census: 
         cancelled=program.cancelled,
         checks=checks_of(program),
         terms=terms_of(program),
-        case=_case(program, journal, bench, wave),
+        case=_case(program, journal, bench, wave, executor),
         waived=_waived(program, journal, wave),
         seconds=time.monotonic,
         sleep=program.cancelled.wait,
@@ -85,9 +86,19 @@ def accept(program: Program, journal: Journal, wave: str, *, seed: str, census: 
     return work.run(seed=seed, census=census)
 
 
-def _case(program: Program, journal: Journal, bench: Workbench, wave: str) -> WaveCase:
+def _case(
+    program: Program, journal: Journal, bench: Workbench, wave: str, executor: Callable[[], Executor] | None = None
+) -> WaveCase:
     migration = program.config.migration
-    return wave_case(journal, bench, wave, sources=migration.sources, target=migration.target)
+    return wave_case(
+        journal,
+        bench,
+        wave,
+        sources=migration.sources,
+        target=migration.target,
+        executor=executor,
+        workers=program.config.execution.workers,
+    )
 
 
 def _waived(program: Program, journal: Journal, wave: str) -> Callable[[str], bool]:
