@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vna_lifecycle.engine.compare import ArchiveComparison
     from vna_lifecycle.engine.progress import Progress
     from vna_lifecycle.engine.status import Status
-    from vna_lifecycle.engine.transfer import TransferResult
+    from vna_lifecycle.engine.transfer_result import TransferResult
     from vna_lifecycle.errors import ConfigurationError, DicomRefused, VnaLifecycleError
     from vna_lifecycle.model.finding import Finding, Severity
     from vna_lifecycle.model.identity import PatientKey, StudyRef
@@ -45,7 +45,7 @@ _HOMES = {
     "StudyFilter": "model.wave",
     "StudyRecord": "model.inventory",
     "StudyRef": "model.identity",
-    "TransferResult": "engine.transfer",
+    "TransferResult": "engine.transfer_result",
     "VnaLifecycleError": "errors",
     "Wave": "model.wave",
     "WavePlan": "model.wave",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.checker import identity
 from vna_lifecycle.testing.faults import Corrupt, Drop, Lose, Warn

@@ -1,5 +1,6 @@
 """The catalog: what was found where, planning over it, and the current state folded from the ledger."""
 
+from vna_lifecycle.catalog.batches import BatchLine
 from vna_lifecycle.catalog.decisions import (
     AttemptLine,
     CatchUpLine,
@@ -26,6 +27,7 @@ from vna_lifecycle.catalog.values import (
 
 __all__ = [
     "AttemptLine",
+    "BatchLine",
     "Catalog",
     "CatchUpLine",
     "CutoverLine",

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from vna_lifecycle.catalog import deciding, settling
+from vna_lifecycle.catalog import batches, deciding, settling
 from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.folding import Studies, Value
 from vna_lifecycle.catalog.schema import PROJECTED, meta, pause, recorded_inventory, wave
@@ -63,8 +63,10 @@ def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], mem
         try:
             if _apply_to_study(studies, recorded):
                 settling.follow(connection, recorded.sequence, recorded.event)
-            elif not _apply_to_plan(connection, studies, recorded, members) and not deciding.apply(
-                connection, recorded, members
+            elif not (
+                _apply_to_plan(connection, studies, recorded, members)
+                or deciding.apply(connection, recorded, members)
+                or batches.apply(connection, recorded)
             ):
                 _apply_to_program(connection, recorded)
         except ValueError as exc:

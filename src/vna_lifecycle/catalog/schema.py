@@ -314,6 +314,25 @@ choice = _table(
     _text("content"),
     clustered=True,
 )
+BATCH_COUNTS: Final = (
+    "studies",
+    "instances",
+    "size",
+    "stored",
+    "already_present",
+    "refused",
+    "unaccounted",
+    "warnings",
+)
+batch = _table(
+    "batch",
+    Column("batch", Text, primary_key=True),
+    _number("sequence"),
+    *map(_text, ("wave", "state", "opened")),
+    *map(_count, BATCH_COUNTS),
+    *map(_word, ("ended", "job", "members_ref", "results_ref")),
+    clustered=True,
+)
 recorded_inventory = _table(
     "recorded_inventory",
     _key("number"),
@@ -338,5 +357,6 @@ PROJECTED: Final = (
     profile,
     catch_up,
     choice,
+    batch,
     recorded_inventory,
 )

@@ -9,7 +9,19 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from vna_lifecycle.catalog import asking, canonical, comparing, passes, planning, projection, schema, standing, summary
+from vna_lifecycle.catalog import (
+    asking,
+    batches,
+    canonical,
+    comparing,
+    passes,
+    planning,
+    projection,
+    schema,
+    standing,
+    summary,
+)
+from vna_lifecycle.catalog.batches import BatchLine
 from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.decisions import Decisions
 from vna_lifecycle.catalog.listing import Listing, listings
@@ -326,6 +338,10 @@ class Catalog:
     def choices(self, study_label: str) -> Mapping[str, str]:
         """The contents that people chose for a study's instances: instance label to content."""
         return standing.choices(self._engine, study_label)
+
+    def batches(self, wave: str | None = None, *, unresolved: bool = False) -> Iterator[BatchLine]:
+        """Batches on record, of one wave or all, in order; or only those that wait for their job's answer."""
+        return batches.lines(self._engine, wave, unresolved=unresolved)
 
     @property
     def decisions(self) -> Decisions:

@@ -15,7 +15,7 @@ from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError, StateError
 
 if TYPE_CHECKING:
-    from vna_lifecycle.engine.transfer import TransferResult
+    from vna_lifecycle.engine.transfer_result import TransferResult
     from vna_lifecycle.model.wave import WavePlan
     from vna_lifecycle.program import Program
 

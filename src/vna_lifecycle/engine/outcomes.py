@@ -162,16 +162,24 @@ _REMEDIES = {
 }
 
 
+@frozen(kw_only=True)
+class Lacking:
+    """How many instances of a study are lacking: held for a decision, not to be had, or not taken by the target."""
+
+    held: int = 0
+    failed: int = 0
+    refused: int = 0
+
+
 def verdict(
     attempt: Attempt,
-    fetched: FetchedStudy,
-    summary: StoreSummary,
+    lacking: Lacking,
     result: Reconciliation,
     read_back_ref: str,
     size: int,
 ) -> tuple[str, StudyTransferred | StudyIncomplete]:
     """Transferred means: everything listed at the source was in hand, nothing is held, and all of it was read back."""
-    if result.complete and result.rung is not None and not fetched.held and not fetched.failures:
+    if result.complete and result.rung is not None and not lacking.held and not lacking.failed:
         event = StudyTransferred(
             study=attempt.study.label,
             wave=attempt.wave,
@@ -182,23 +190,21 @@ def verdict(
             read_back_ref=read_back_ref,
         )
         return attempt.key("transferred"), event
-    return attempt.key("incomplete"), incomplete(attempt, fetched, summary, result)
+    return attempt.key("incomplete"), incomplete(attempt, lacking, result)
 
 
-def incomplete(
-    attempt: Attempt, fetched: FetchedStudy, summary: StoreSummary | None, result: Reconciliation | None
-) -> StudyIncomplete:
+def incomplete(attempt: Attempt, lacking: Lacking, result: Reconciliation | None) -> StudyIncomplete:
     """The event that says what is lacking."""
     return StudyIncomplete(
         study=attempt.study.label,
         wave=attempt.wave,
         attempt=attempt.number,
         matched=len(result.match) if result else 0,
-        missing=len(fetched.failures) + (len(result.missing) if result else 0),
+        missing=lacking.failed + (len(result.missing) if result else 0),
         differ=len(result.differ) if result else 0,
         extra=len(result.extra) if result else 0,
-        held=len(fetched.held),
-        refused=len(summary.failures) if summary else 0,
+        held=lacking.held,
+        refused=lacking.refused,
     )
 
 

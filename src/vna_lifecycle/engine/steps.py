@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Sequence
+from typing import Protocol
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import (
     Attempt,
-    StoreSummary,
+    Lacking,
     fetch_findings,
     incomplete,
     store_findings,
@@ -43,6 +44,22 @@ class TransferPolicy:
     rests: int = 4
 
 
+class Guard(Protocol):
+    """Watches the archives: one that fails as a whole, or slows down, is given a rest."""
+
+    def admit(self) -> str:
+        """``""`` when new work may begin, otherwise why not."""
+        ...
+
+    def answered(self, archive: str, *, seconds: float, objects: int, size: int) -> None:
+        """An archive did what was asked."""
+        ...
+
+    def failed(self, archive: str, reason: str) -> int:
+        """An archive failed as a whole; how many rests it was given since it last worked."""
+        ...
+
+
 @define
 class Flight:
     """A study in the air: what is known of this attempt so far."""
@@ -50,14 +67,16 @@ class Flight:
     attempt: Attempt
     phase: str = "fetch"
     fetched: FetchedStudy | None = None
+    lacking: Lacking = Lacking()
     expected: Manifest | None = None
-    stored: StoreSummary | None = None
+    looks: int = 0
 
 
 class Then(enum.Enum):
-    """What comes next for a study: its next phase, another attempt later, or nothing for now."""
+    """What comes next for a study: its next phase, an answer to wait for, another attempt later, or nothing for now."""
 
     STORE = "store"
+    AWAIT = "await"
     VERIFY = "verify"
     RETRY = "retry"
     END = "end"
@@ -81,6 +100,7 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
     if transient and attempt.number < policy.attempts:
         return Step(then=Then.RETRY, code=transient[0].code)
     manifest = fetched.manifest(study)
+    flight.lacking = Lacking(held=len(fetched.held), failed=len(fetched.failures))
     address = journal.keep_manifest(study.label, manifest)
     event = StudyFetched(
         study=study.label,
@@ -88,8 +108,8 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
         attempt=attempt.number,
         instances=len(manifest.entries),
         size=manifest.size,
-        held=len(fetched.held),
-        failed=len(fetched.failures),
+        held=flight.lacking.held,
+        failed=flight.lacking.failed,
         manifest_ref=address,
     )
     events: list[tuple[str, Event]] = [(attempt.key("fetched"), event)]
@@ -98,7 +118,7 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
         for finding in fetch_findings(study, fetched)
     ]
     if not manifest.entries:
-        events.append((attempt.key("incomplete"), incomplete(attempt, fetched, None, None)))
+        events.append((attempt.key("incomplete"), incomplete(attempt, flight.lacking, None)))
         return Step(events=tuple(events), then=Then.END)
     if journal.ledger.find(f"survey/{study.label}") is None:
         present = fetched.present_before
@@ -137,7 +157,7 @@ def after_store(
         refused=len(summary.failures),
         warnings=len(summary.warned),
     )
-    flight.stored = summary
+    flight.lacking = evolve(flight.lacking, refused=len(summary.failures))
     return Step(events=((attempt.key("stored"), event), *found), then=Then.VERIFY)
 
 
@@ -151,15 +171,16 @@ def after_cancelled_store(journal: Journal, flight: Flight, answers: Sequence[Re
 def after_verify(journal: Journal, policy: TransferPolicy, flight: Flight, seen: ReadBack) -> Step:
     """The target was read back: reconcile, and decide whether the study is transferred."""
     attempt, study = flight.attempt, flight.attempt.study
-    fetched, expected, summary = flight.fetched, flight.expected, flight.stored
-    if seen.cancelled or fetched is None or expected is None or summary is None:
+    expected = flight.expected
+    if seen.cancelled or expected is None:
         return Step(then=Then.END)
     result = reconcile(expected, seen, required=policy.required)
-    if result.indeterminate and attempt.number < policy.attempts:
+    flight.looks += 1
+    if result.indeterminate and attempt.number + flight.looks <= policy.attempts:
         return Step(then=Then.RETRY, code="not-readable-yet")
     address = journal.keep_manifest(study.label, seen.manifest)
     events: list[tuple[str, Event]] = [
         journal.finding(finding, wave=attempt.wave) for finding in verify_findings(study, result)
     ]
-    events.append(verdict(attempt, fetched, summary, result, address, expected.size))
+    events.append(verdict(attempt, flight.lacking, result, address, expected.size))
     return Step(events=tuple(events), then=Then.END)

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 
-from vna_lifecycle.catalog import StudyWork, WaveStatus
+from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine import tasks
+from vna_lifecycle.engine.awaiting import Awaiting, awaiting
+from vna_lifecycle.engine.batching import flight_on_record
 from vna_lifecycle.engine.holding import held_for
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt, failed
-from vna_lifecycle.engine.pending import UNFINISHED, attempts_allowed, pages
+from vna_lifecycle.engine.pending import attempts_allowed, pages
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import candidates_of, choices_of
 from vna_lifecycle.engine.steps import (
     Flight,
+    Guard,
     Step,
     Then,
     TransferPolicy,
@@ -33,6 +36,7 @@ from vna_lifecycle.engine.steps import (
     after_verify,
 )
 from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.errors import (
     ArchiveError,
     ArchiveUnreachable,
@@ -49,62 +53,6 @@ POLL_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 0.2
 WORKERS_LOST_IN_A_ROW = 10
 LONGEST_WAIT = dt.timedelta(minutes=15)
-
-
-class Guard(Protocol):
-    """Watches the archives: one that fails as a whole, or slows down, is given a rest."""
-
-    def admit(self) -> str:
-        """``""`` when new work may begin, otherwise why not."""
-        ...
-
-    def answered(self, archive: str, *, seconds: float, objects: int, size: int) -> None:
-        """An archive did what was asked."""
-        ...
-
-    def failed(self, archive: str, reason: str) -> int:
-        """An archive failed as a whole; how many rests it was given since it last worked."""
-        ...
-
-
-@frozen(kw_only=True)
-class TransferResult:
-    """How work on a wave ended. ``outcome``: complete, incomplete, paused, cancelled or stopped.
-
-    ``held`` studies were held back by what was seen of them before anything moved; ``held_for`` counts them by kind of
-    finding.
-    """
-
-    wave: str
-    outcome: str
-    studies: int
-    transferred: int
-    incomplete: int
-    failed: int
-    remaining: int
-    size: int
-    seconds: float
-    held: int = 0
-    held_for: tuple[tuple[str, int], ...] = ()
-
-    def __str__(self) -> str:
-        rate = f" at {self.size / self.seconds / 1e6:.1f} MB/s" if self.seconds and self.size else ""
-        trouble = "".join(
-            f", {count} {word}"
-            for count, word in (
-                (self.incomplete, "incomplete"),
-                (self.failed, "failed"),
-                (self.held, "held back"),
-                (self.remaining, "to do"),
-            )
-            if count
-        )
-        return f"{self.wave}: {self.transferred} of {self.studies} studies transferred{trouble} ({self.outcome}){rate}"
-
-
-def _to_do(status: WaveStatus) -> int:
-    """Studies of a wave that came to no end yet."""
-    return sum(status.count(state) for state in UNFINISHED)
 
 
 @define
@@ -129,10 +77,11 @@ class Transfer:
     _before: int = field(default=0, init=False)
     _paused: bool = field(default=False, init=False)
     _told_at: float = field(default=0.0, init=False)
-    _last_trouble: str = field(default="", init=False)
+    _waiting: str = field(default="waiting to try again", init=False)
     _lost: int = field(default=0, init=False)
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
+    _awaiting: Awaiting | None = field(default=None, init=False)
 
     def run(self, wave: str, *, retry: bool = False) -> TransferResult:
         """Move what is left of ``wave``. With ``retry``, also studies that ended without success.
@@ -143,6 +92,9 @@ class Transfer:
         journal = self.journal
         journal.sync()
         begun = self.seconds()
+        self._awaiting = awaiting(
+            journal, self.bench, wave, self.policy.target, self.clock, self._call, self._bears_with
+        )
         todo = self._todo(wave, retry=retry)
         pending = journal.catalog.wave_status(wave).remaining
         start = journal.ledger.size()
@@ -159,17 +111,11 @@ class Transfer:
         journal.record([(f"transfer/{wave}/ended/{start}", ended)])
         if self._stop is not None:
             raise self._stop
-        return TransferResult(
-            wave=wave,
+        return TransferResult.of(
+            status,
             outcome=outcome,
-            studies=status.studies,
-            transferred=status.imported,
-            incomplete=status.count(MigrationState.INCOMPLETE),
-            failed=status.count(MigrationState.FAILED),
-            remaining=_to_do(status),
             size=self._moved,
             seconds=self.seconds() - begun,
-            held=status.count(MigrationState.HELD),
             held_for=held_for(journal.catalog, wave),
         )
 
@@ -192,18 +138,37 @@ class Transfer:
                     self._again.appendleft((self.clock(), work))
                     break
                 self._begin(wave, work)
-            if not self._flights:
+            calls = self._pursue(held_up, last=exhausted and not self._again)
+            if not self._flights and not calls:
                 if held_up in ("paused", "cancelled", "stopped"):
                     return held_up
-                if exhausted and not self._again:
+                if exhausted and not self._again and (self._awaiting is None or self._awaiting.idle):
                     return "done"
-                self._tell(wave, total, begun, held_up or f"waiting to try again ({self._last_trouble})")
+                self._tell(wave, total, begun, held_up or self._waiting)
                 self.sleep(POLL_SECONDS)
                 continue
-            finished, _ = wait(self._flights, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+            finished, _ = wait([*self._flights, *calls], timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._land(list(finished))
             if finished:
                 self._tell(wave, total, begun, held_up)
+
+    def _pursue(self, held_up: str, *, last: bool) -> Iterable[Future[Any]]:
+        """Take staging and jobs on, as far as the time allows; what is being asked of the target now."""
+        jobs = self._awaiting
+        if jobs is None:
+            return ()
+        self._waiting = "waiting for the target's import jobs" if not jobs.idle and not self._again else self._waiting
+        for flight in jobs.unread():
+            self._verify(flight)
+        if held_up == "":
+            for flight in jobs.stalled():
+                self._flights[jobs.stage(flight)] = flight
+        if not self._flights and (last or held_up in ("paused", "cancelled")):
+            jobs.batches.close()
+        self.journal.record(jobs.batches.sealed())
+        if held_up in ("", "outside the transfer window"):
+            jobs.begin()
+        return jobs.calls
 
     def _held_up(self, wave: str) -> str:
         if self.journal.sync():  # a person may have paused the wave from another process
@@ -217,13 +182,15 @@ class Transfer:
         return "" if self.allowance() > 0 else "outside the transfer window"
 
     def _room(self) -> int:
+        if self._awaiting is not None and self._awaiting.batches.saturated:
+            return 0
         # One more study than workers, so that none idles while the coordinator writes.
         return self.policy.workers + 1
 
     def _todo(self, wave: str, *, retry: bool) -> Iterator[StudyWork]:
         for page in pages(self.journal.catalog, wave, attempts=self.policy.attempts, retry=retry):
             self.journal.begin_scopes([work.label for work in page])
-            yield from page
+            yield from (work for work in page if not self._awaiting or not self._awaiting.batches.holds(work.label))
 
     def _next(self, todo: Iterator[StudyWork]) -> StudyWork | None:
         if self._again and self._again[0][0] <= self.clock():
@@ -231,6 +198,10 @@ class Transfer:
         return next(todo, None)
 
     def _begin(self, wave: str, work: StudyWork) -> None:
+        if self._awaiting is not None and work.state is MigrationState.STORED:
+            # Its job has answered. What a job imported is looked at again, never imported again.
+            self._verify(flight_on_record(self.journal, work))
+            return
         study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
         flight = Flight(attempt=Attempt(study=study, wave=wave, number=work.attempt + 1))
         candidates = candidates_of(self.journal.catalog, work.study_uid)
@@ -238,20 +209,30 @@ class Transfer:
         self._submit(flight, tasks.fetch_study, study, candidates, choices, self.policy.target)
 
     def _submit(self, flight: Flight, task: Callable[..., Any], *arguments: object) -> None:
+        self._flights[self._call(task, *arguments)] = flight
+
+    def _call(self, task: Callable[..., Any], *arguments: object) -> Future[Any]:
         if self._pool is None:
             self._pool = self.executor()
         try:
-            future = self._pool.submit(task, self.bench, *arguments)
+            return self._pool.submit(task, self.bench, *arguments)
         except BrokenExecutor:
             self._pool = self.executor()
-            future = self._pool.submit(task, self.bench, *arguments)
-        self._flights[future] = flight
+            return self._pool.submit(task, self.bench, *arguments)
 
     def _land(self, finished: Sequence[Future[Any]]) -> None:
         """Put on record, in one append, what all finished tasks brought; only then take the next steps."""
         events: list[tuple[str, Event]] = []
         next_steps: list[Callable[[], None]] = []
         for future in finished:
+            if future not in self._flights and self._awaiting is not None:
+                told, complete = self._awaiting.land(future)
+                events += told
+                for flight, answers in complete:
+                    told, step = self._take(flight, after_store(self.journal, self.policy, flight, answers))
+                    events += told
+                    next_steps.append(step)
+                continue
             flight = self._flights.pop(future)
             error = future.exception()
             if error is None:
@@ -275,6 +256,12 @@ class Transfer:
                     self._seen_working.add(name)
                     self.guard.answered(name, seconds=seconds, objects=objects, size=size)
                 return after_fetch(self.journal, self.policy, flight, result)
+            case "stage" if self._awaiting is not None:
+                if result is None:
+                    self._awaiting.give_up(flight)
+                    return Step(then=Then.END)
+                self._awaiting.staged(flight, result)
+                return Step(then=Then.AWAIT)
             case "store" if self.bench.cancelled.is_set():
                 return after_cancelled_store(self.journal, flight, result)
             case "store":
@@ -288,19 +275,31 @@ class Transfer:
         """The events of a step, and what to do once they are on record."""
         study, target = flight.attempt.study, self.policy.target
         match step.then:
+            case Then.RETRY if flight.phase == "verify" and self._awaiting is not None:
+                self._awaiting.look_again(flight)
+                return list(step.events), lambda: None
             case Then.RETRY:
-                self._last_trouble = step.code.replace("-", " ")
+                self._waiting = f"waiting to try again ({step.code.replace('-', ' ')})"
                 told, again = self._retry(flight, step.code, None)
                 return [*step.events, *told], again
+            case Then.STORE if self._awaiting is not None:
+                jobs, placed = self._awaiting, self._awaiting.place(flight)
+                return [*step.events, *placed], lambda: self._flights.update({jobs.stage(flight): flight})
+            case Then.AWAIT:
+                return list(step.events), lambda: self.bench.clear(study.label)
             case Then.STORE if flight.fetched is not None:
                 flight.phase = "store"
                 instances = [item.fetched for item in flight.fetched.objects]
                 return list(step.events), lambda: self._submit(flight, tasks.store_study, study, target, instances)
             case Then.VERIFY:
-                flight.phase = "verify"
-                return list(step.events), lambda: self._submit(flight, tasks.read_back, study, target, flight.expected)
+                return list(step.events), lambda: self._verify(flight)
             case _:
                 return list(step.events), self._done(flight)
+
+    def _verify(self, flight: Flight) -> None:
+        flight.phase = "verify"
+        study = flight.attempt.study
+        self._submit(flight, tasks.read_back, study, self.policy.target, flight.expected)
 
     def _done(self, flight: Flight) -> Callable[[], None]:
         self._ended += 1
@@ -310,20 +309,19 @@ class Transfer:
 
     def _trouble(self, flight: Flight, error: BaseException) -> _Told:
         """A task raised: either the archive or this machine is in trouble, or a plug-in has a defect."""
+        if flight.phase == "stage" and self._awaiting is not None:
+            return self._staging_trouble(self._awaiting, flight, error)
         if isinstance(error, DiskFull) and self._flights:
             return [], self._requeue(flight, self.clock())  # room comes back when the others have landed
-        if isinstance(error, StorageError) or (isinstance(error, ArchiveError) and not error.transient):
+        if isinstance(error, StorageError):
             self._stop = error
             return [], self._done(flight)
         if isinstance(error, ArchiveError):
-            self._last_trouble = str(error)
-            never_there = isinstance(error, ArchiveUnreachable) and error.archive not in self._seen_working
-            if never_there or self.guard.failed(error.archive, str(error)) > self.policy.rests:
-                self._stop = error
+            if not self._bears_with(error):
                 return [], self._done(flight)
             return self._retry(flight, "archive-trouble", error.retry_after)
         if isinstance(error, BrokenExecutor):
-            self._last_trouble = "a worker was lost"
+            self._waiting = "waiting to try again (a worker was lost)"
             self._pool = None
             self._lost += 1
             if self._lost > WORKERS_LOST_IN_A_ROW:
@@ -335,6 +333,30 @@ class Transfer:
             raise error
         told = failed(flight.attempt, flight.phase, type(error).__name__, transient=False, retry_at="")
         return [told], self._done(flight)
+
+    def _staging_trouble(self, jobs: Awaiting, flight: Flight, error: BaseException) -> _Told:
+        """Staging is tried again with what is in the spool; where it cannot be, its batches are begun anew."""
+        passes = isinstance(error, BrokenExecutor) or (isinstance(error, ArchiveError) and self._bears_with(error))
+        if passes:
+            return [], lambda: jobs.stall(flight, getattr(error, "retry_after", None))
+        others = jobs.give_up(flight)
+        flight.phase = "store"
+        told, step = self._trouble(flight, error) if self._stop is None else ([], self._done(flight))
+
+        def again() -> None:
+            step()
+            for other in others:
+                self._requeue(other, self.clock())()
+
+        return told, again
+
+    def _bears_with(self, error: ArchiveError) -> bool:
+        """Whether work goes on although an archive fails as a whole; otherwise the wave stops."""
+        self._waiting = f"waiting to try again ({error})"
+        never_there = isinstance(error, ArchiveUnreachable) and error.archive not in self._seen_working
+        if not error.transient or never_there or self.guard.failed(error.archive, str(error)) > self.policy.rests:
+            self._stop = error
+        return self._stop is None
 
     def _retry(self, flight: Flight, code: str, after: float | None) -> _Told:
         """The study failed for now: on record, and again later, each time after twice the wait."""
@@ -360,19 +382,10 @@ class Transfer:
         if now - self._told_at < TOLD_EVERY_SECONDS and self._flights:
             return
         self._told_at = now
-        self.tell(
-            Progress(
-                activity="transfer",
-                subject=wave,
-                done=min(self._ended, total),
-                total=total,
-                before=self._before,
-                unit="studies",
-                size=self._moved,
-                seconds=now - begun,
-                note=note,
-            )
+        progress = Progress(
+            activity="transfer", subject=wave, done=min(self._ended, total), total=total, unit="studies"
         )
+        self.tell(evolve(progress, before=self._before, size=self._moved, seconds=now - begun, note=note))
 
 
 _Told = tuple[list[tuple[str, Event]], Callable[[], None]]

@@ -17,7 +17,8 @@ from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.profile import record_profile
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
-from vna_lifecycle.engine.transfer import Transfer, TransferResult
+from vna_lifecycle.engine.transfer import Transfer
+from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
 from vna_lifecycle.model.event import LeaseTaken
 from vna_lifecycle.model.inventory import Refused

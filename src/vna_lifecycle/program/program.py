@@ -25,7 +25,7 @@ from vna_lifecycle.engine.pending import Pending, pending
 from vna_lifecycle.engine.profile import Profile, read_profile, record_profile
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
-from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawResult
 from vna_lifecycle.errors import StateError

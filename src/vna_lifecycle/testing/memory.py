@@ -54,7 +54,8 @@ _Answer = Receipt | StoreFailure
 class MemoryState:
     """What the archive of one name holds: files by locator, in the order in which they came.
 
-    ``polls`` is how often a job is pending before it is done. ``plan`` holds the faults that its users meet, and
+    ``polls`` is how often a job is pending before it is done, ``limits`` what a batch may hold, and instances in
+    ``unaccounted`` are those that no job says anything of. ``plan`` holds the faults that its users meet, and
     ``governed`` how instances stand with tiers and holds.
     """
 
@@ -63,6 +64,8 @@ class MemoryState:
     jobs: dict[str, list[_Answer]] = field(factory=dict)
     polled: dict[str, int] = field(factory=dict)
     polls: int = 1
+    limits: BatchLimits = BatchLimits()
+    unaccounted: set[str] = field(factory=set)
     plan: Plan = field(factory=Plan)
     governed: Governed = field(factory=Governed)
     lock: threading.RLock = field(factory=threading.RLock)
@@ -214,7 +217,7 @@ class _Imports:
 
     @property
     def limits(self) -> BatchLimits:
-        return BatchLimits()
+        return self._state.limits
 
     def stage(self, batch: Batch, study: StudyRef, instances: Sequence[Fetched]) -> Iterator[Staged | StoreFailure]:
         for item in instances:
@@ -237,7 +240,8 @@ class _Imports:
             if token.batch not in state.jobs:
                 staged = state.staged.pop(token.batch, {})
                 state.jobs[token.batch] = [state.put(uid, data) for uid, data in staged.items()]
-            return Done(results=tuple(state.jobs[token.batch]))
+            told = [answer for answer in state.jobs[token.batch] if answer.sop_instance_uid not in state.unaccounted]
+            return Done(results=tuple(told))
 
 
 @frozen

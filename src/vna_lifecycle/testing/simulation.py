@@ -23,7 +23,7 @@ from vna_lifecycle import vault
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine import transfer
-from vna_lifecycle.engine.transfer import TransferResult
+from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.errors import VnaLifecycleError
 from vna_lifecycle.ledger import Draft, Ledger, load_key
 from vna_lifecycle.model.event import LeaseTaken

@@ -25,6 +25,7 @@ name = "{old}"
 [archives.new]
 plugin = "memory"
 name = "{new}"
+imports = {imports}
 [migration]
 sources = ["old"]
 target = "new"
@@ -38,12 +39,12 @@ reserve_bytes = 0
 class World:
     """A program and its two archives."""
 
-    def __init__(self, folder: Path, specs: list[ObjectSpec], more: str = "") -> None:
+    def __init__(self, folder: Path, specs: list[ObjectSpec], more: str = "", *, imports: bool = False) -> None:
         number = next(_numbers)
         self.old, self.new = f"old-{number}", f"new-{number}"
         self.folder = folder / "program"
         self.folder.mkdir(parents=True)
-        text = CONFIG.format(old=self.old, new=self.new, more=more)
+        text = CONFIG.format(old=self.old, new=self.new, more=more, imports=str(imports).lower())
         (self.folder / "program.toml").write_text(text)
         fill(self.old, [dicom_bytes(spec) for spec in specs])
         self.plugins = load_plugins(extra=[memory])
@@ -73,8 +74,8 @@ class World:
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def make(specs: list[ObjectSpec], more: str = "") -> World:
-        worlds.append(World(tmp_path / str(len(worlds)), specs, more))
+    def make(specs: list[ObjectSpec], more: str = "", *, imports: bool = False) -> World:
+        worlds.append(World(tmp_path / str(len(worlds)), specs, more, imports=imports))
         return worlds[-1]
 
     yield make

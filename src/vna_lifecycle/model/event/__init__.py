@@ -18,6 +18,12 @@ from vna_lifecycle.model.event.acceptance import (
     WaiverWithdrawn,
     WaveExamined,
 )
+from vna_lifecycle.model.event.batch import (
+    BatchClosed,
+    BatchEnded,
+    BatchOpened,
+    JobSubmitted,
+)
 from vna_lifecycle.model.event.decision import (
     ContentChosen,
     WavePaused,
@@ -54,6 +60,9 @@ from vna_lifecycle.model.event.union import EVENTS, Event, RecordedEvent
 
 __all__ = [
     "EVENTS",
+    "BatchClosed",
+    "BatchEnded",
+    "BatchOpened",
     "CatchUpCompleted",
     "ContentChosen",
     "CutoverAllowed",
@@ -65,6 +74,7 @@ __all__ = [
     "InventoryCompleted",
     "InventoryPartRecorded",
     "InventoryStarted",
+    "JobSubmitted",
     "LeaseTaken",
     "PlanDropped",
     "ProfileRecorded",

@@ -19,6 +19,12 @@ from vna_lifecycle.model.event.acceptance import (
     WaiverWithdrawn,
     WaveExamined,
 )
+from vna_lifecycle.model.event.batch import (
+    BatchClosed,
+    BatchEnded,
+    BatchOpened,
+    JobSubmitted,
+)
 from vna_lifecycle.model.event.decision import (
     ContentChosen,
     WavePaused,
@@ -78,6 +84,10 @@ Event: TypeAlias = (
     | WaveResumed
     | WithdrawIntended
     | StudyWithdrawn
+    | BatchOpened
+    | BatchClosed
+    | JobSubmitted
+    | BatchEnded
     | CatchUpCompleted
     | TruthRecorded
     | ProfileRecorded
