@@ -58,18 +58,13 @@ def _facts(wave: str, readiness: Readiness, result: Acceptance | None) -> dict[s
         "wave": wave,
         "ready": readiness.ready,
         "blockers": list(readiness.blockers),
-        "requirements": [
-            {"name": each.name, "standing": each.standing.value, "detail": each.detail}
-            for each in readiness.requirements
-        ],
+        "requirements": readiness.to_dicts(),
         "acceptance": result.to_dict() if result else None,
     }
 
 
 def _lines(wave: str, readiness: Readiness, result: Acceptance | None) -> Iterator[str]:
-    yield f"{wave}: {'ready' if readiness.ready else 'not ready'}"
-    for each in readiness.requirements:
-        yield f"  {'+' if each.standing.allows else '-'} {each.detail}"
+    yield from f"{wave}: {readiness}".split("\n")
     if result is None:
         return
     if result.verdict is not None:

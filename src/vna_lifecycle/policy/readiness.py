@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from html import escape
 
 from attrs import field, frozen
 
@@ -37,6 +38,9 @@ class Requirement:
     name: str
     standing: Standing
     detail: str
+
+    def __str__(self) -> str:
+        return f"{'+' if self.standing.allows else '-'} {self.detail}"
 
 
 @frozen(kw_only=True)
@@ -141,6 +145,20 @@ class Readiness:
     ready: bool
     blockers: tuple[str, ...]
     requirements: tuple[Requirement, ...] = field(default=(), repr=False)
+
+    def __str__(self) -> str:
+        return "\n".join(["ready" if self.ready else "not ready", *(f"  {each}" for each in self.requirements)])
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        items = "".join(f"<li>{escape(str(each))}</li>" for each in self.requirements)
+        return f"<p><strong>{'ready' if self.ready else 'not ready'}</strong></p><ul>{items}</ul>"
+
+    def to_dicts(self) -> list[dict[str, str]]:
+        """One row for each requirement, for a data frame."""
+        return [
+            {"name": each.name, "standing": each.standing.value, "detail": each.detail} for each in self.requirements
+        ]
 
 
 def wave_readiness(wave: WaveFacts, terms: Terms) -> Readiness:

@@ -192,3 +192,12 @@ def test_nothing_but_acceptance_of_a_fully_imported_wave_makes_it_ready(
     whole = imported and not (incomplete or failed or withdrawn or held)
     assert readiness.ready == bool(whole and not paused and outcome == "passed")
     assert readiness.ready != bool(readiness.blockers)
+
+
+def test_readiness_prints_well_and_shows_hostile_text_inertly() -> None:
+    met = Requirement(name="running", standing=Standing.MET, detail="nobody paused the wave")
+    against = Requirement(name="findings", standing=Standing.FAILED, detail="<script>alert(1)</script>")
+    readiness = Readiness(ready=False, blockers=(against.detail,), requirements=(met, against))
+    assert str(readiness) == "not ready\n  + nobody paused the wave\n  - <script>alert(1)</script>"
+    assert "<script" not in readiness._repr_html_()
+    assert [row["standing"] for row in readiness.to_dicts()] == ["met", "failed"]
