@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import deque
 from queue import SimpleQueue
 from typing import Final
 
@@ -15,14 +16,16 @@ class Hashing:
     """Digests of one data set after the other, made in a thread that is started when it is needed.
 
     Pieces are views of a buffer. Whoever writes to that buffer calls `before` first, with the mark that `mark` gave
-    after the last piece that lies in it.
+    after the last piece that lies in it. Nobody waits for the thread to be given a processor: what it has not begun,
+    the caller does himself.
     """
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self._pieces: SimpleQueue[memoryview | None] = SimpleQueue()
-        self._done: SimpleQueue[None] = SimpleQueue()
-        self._given = self._taken = 0
+        self._pieces: deque[memoryview] = deque()
+        self._turn = threading.Lock()
+        self._wake: SimpleQueue[bool] = SimpleQueue()
+        self._given = self._done = 0
         self._running = False
 
     def begin(self) -> None:
@@ -39,18 +42,18 @@ class Hashing:
         if not self._running:
             self._running = True
             threading.Thread(target=self._work, name="dimse hashing", daemon=True).start()
-        self._given += 1
-        self._pieces.put(piece)
+        self._pieces.append(piece)
+        self._given += 1  # only now: the thread goes by it
+        self._wake.put(True)
 
     def mark(self) -> int:
         """How many pieces were handed over."""
         return self._given
 
     def before(self, mark: int) -> None:
-        """Wait until as many pieces as that are done with."""
-        while self._taken < mark:
-            self._done.get()
-            self._taken += 1
+        """See to it that as many pieces as that are done with."""
+        if self._done < mark:
+            self._hash(mark)
 
     def hexdigest(self) -> str:
         """The digest of all pieces since `begin`."""
@@ -61,9 +64,14 @@ class Hashing:
         """End the thread."""
         if self._running:
             self._running = False
-            self._pieces.put(None)
+            self._wake.put(False)
 
     def _work(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._digest.update(piece)
-            self._done.put(None)
+        while self._wake.get():
+            self._hash(self._given)
+
+    def _hash(self, mark: int) -> None:
+        with self._turn:
+            while self._done < mark:
+                self._digest.update(self._pieces.popleft())
+                self._done += 1

@@ -349,11 +349,13 @@ HOSTILE: dict[str, bytes] = {
 }
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE)
-def test_a_peer_that_breaks_the_protocol_is_aborted_and_the_next_is_served(tmp_path: Path, data: bytes) -> None:
+def test_a_peer_that_breaks_the_protocol_is_aborted_at_once_and_the_next_is_served(tmp_path: Path, data: bytes) -> None:
     sink = Gathering(tmp_path / "in")
     sink.folder.mkdir()
-    with receiving(sink, report=lambda report: None) as receiver:
+    patient = Limits(request=600, idle=600, stall=600)
+    with receiving(sink, report=lambda report: None, limits=patient) as receiver:
         with connected(receiver) as connection:
             connection.sendall(data)
             ended(connection)
