@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from vna_lifecycle.engine.sources import candidates_of, choices_of
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.plugin import load_plugins
-from vna_lifecycle.ports import AcceptanceCheck, StudyCase, WaveCheck
+from vna_lifecycle.ports import AcceptanceCheck, StudyCase, WaveCase, WaveCheck
 from vna_lifecycle.program import Program
 from vna_lifecycle.program.running import Pacing, local_bench
 from vna_lifecycle.testing import memory
@@ -68,11 +69,12 @@ class PlantedWorld:
     settings: dict[str, object] = field(factory=dict)
     """By name: the settings of a check, in place of its defaults."""
 
-    def move(self) -> None:
+    def move(self, waves: Sequence[str]) -> None:
         """Inventory, plan, transfer; then the reader gets its copy of the target."""
         self.program.take_inventory()
         self.program.plan()
-        self.program.transfer("all")
+        for wave in waves:
+            self.program.transfer(wave)
         self.view.files.update(self.new.files)
 
     def run_checks(self) -> list[Finding]:
@@ -81,13 +83,9 @@ class PlantedWorld:
 
     def examine(self, wave: str) -> Iterator[Finding]:
         """What the checks find of one wave, or of the program itself."""
-        program, sources = self.program, self.program.config.migration.sources
-        journal = Journal(program.ledger, program.catalog, program.vault, actor="test")
-        journal.sync()
-        journal.catalog.refresh_studies(sources)
-        bench = local_bench(program, Pacing(program.config.execution, program.clock))
+        journal, bench, case = self.case(wave)
+        program = self.program
         registry, settings = program.plugins.registry, {**program.config.checks, **self.settings}
-        case = wave_case(journal, bench, wave, sources=sources, target="new")
         for name, on_waves in registry.wave_checks.items():
             wave_check: WaveCheck = on_waves.factory(settings[name])
             yield from wave_check.examine(case)
@@ -96,6 +94,18 @@ class PlantedWorld:
             for name, on_studies in registry.checks.items():
                 check: AcceptanceCheck = on_studies.factory(settings[name])
                 yield from check.examine(change(sampled if on_studies.sampled else shown))
+
+    def case(
+        self, wave: str, executor: Callable[[], Executor] | None = None, workers: int = 1
+    ) -> tuple[Journal, Workbench, WaveCase]:
+        """What checks are shown of a wave, and what it is made with."""
+        program, sources = self.program, self.program.config.migration.sources
+        journal = Journal(program.ledger, program.catalog, program.vault, actor="test")
+        journal.sync()
+        journal.catalog.refresh_studies(sources)
+        bench = local_bench(program, Pacing(program.config.execution, program.clock))
+        case = wave_case(journal, bench, wave, sources=sources, target="new", executor=executor, workers=workers)
+        return journal, bench, case
 
 
 def _as_it_is(case: StudyCase) -> StudyCase:
@@ -114,12 +124,14 @@ def _study_cases(journal: Journal, bench: Workbench, wave: str) -> Iterator[tupl
 
 
 @contextmanager
-def planted_world(folder: Path, prepare: Callable[[PlantedWorld], object]) -> Iterator[PlantedWorld]:
-    """A program whose sources ``prepare`` fills, and whose one wave, ``all``, has then moved."""
+def planted_world(
+    folder: Path, prepare: Callable[[PlantedWorld], object], *, waves: Sequence[str] = ("all",), more: str = ""
+) -> Iterator[PlantedWorld]:
+    """A program whose sources ``prepare`` fills, and whose waves have then moved; ``more`` configures them."""
     number = next(_numbers)
     names = {name: f"planted-{name}-{number}" for name in ("old", "older", "new", "view")}
     folder.mkdir(parents=True)
-    (folder / "program.toml").write_text(_CONFIG.format(**names))
+    (folder / "program.toml").write_text(_CONFIG.format(**names) + more)
     Program.init(folder)
     states = {name: memory_state(given) for name, given in names.items()}
     try:
@@ -127,7 +139,7 @@ def planted_world(folder: Path, prepare: Callable[[PlantedWorld], object]) -> It
             claims, unserved = claims_of(names["old"]), claims_of(names["new"]).unserved
             world = PlantedWorld(program=program, claims=claims, unserved=unserved, **states)
             prepare(world)
-            world.move()
+            world.move(waves)
             yield world
     finally:
         for given in names.values():
