@@ -170,6 +170,23 @@ def test_the_order_in_which_checks_and_studies_come_makes_no_difference(
     assert results[0] == results[1]
 
 
+def test_what_an_attempt_found_before_it_was_cut_off_counts(copies: Copies, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(*_: Any) -> Any:
+        raise SimulatedCrash
+
+    copies.rules.bad = {STUDIES[2].study_uid}
+    folder = copies.fresh()
+    with monkeypatch.context() as patched, copies.open(folder) as program, pytest.raises(SimulatedCrash):
+        patched.setattr("vna_lifecycle.engine.accept.wave_verdict", dies)
+        run(program, seed=SEED, census=True)
+    copies.rules.bad.clear()
+    with copies.open(folder) as program:
+        result = run(program)
+    assert result.verdict is not None
+    assert (result.outcome, result.verdict.defective) == ("failed", 1)
+    assert [(kind.kind, kind.count) for kind in result.findings if kind.check == "drawn"] == [("bad", 1)]
+
+
 def test_an_attempt_whose_wave_changed_meanwhile_counts_like_a_failed_one(
     copies: Copies, monkeypatch: pytest.MonkeyPatch
 ) -> None:

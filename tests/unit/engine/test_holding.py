@@ -30,8 +30,8 @@ class Rule:
             yield finding("no-blocker", Severity.WARNING, study=facts.study)
 
 
-def planned(world: Any, rule: Rule) -> Any:
-    w = world(THREE)
+def planned(world: Any, rule: Rule, more: str = "") -> Any:
+    w = world(THREE, more)
     equip(w, checks(before={"early": rule}))
     with w.open() as program:
         program.take_inventory()
@@ -115,3 +115,19 @@ def test_what_has_moved_is_not_held_back(world: Any) -> None:
         rule.kinds[THREE[1].study_uid] = "two-people"
         assert program.transfer("all").outcome == "complete"
         assert history(program) == []
+
+
+PEOPLE = """
+[people.mallory]
+role = "records officer"
+"""
+
+
+def test_a_study_whose_blocker_is_waived_moves(world: Any) -> None:
+    w = planned(world, Rule(s2="two-people"), PEOPLE)
+    with w.open() as program:
+        assert program.transfer("all").held == 1
+        program.waive("two-people", wave="all", by="mallory", reason="the department knows both")
+        result = program.transfer("all")
+        assert (result.outcome, result.transferred, result.held) == ("complete", 3, 0)
+        assert history(program) == ["two-people", "waived"]
