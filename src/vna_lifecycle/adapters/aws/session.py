@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.handlers import add_expect_header
 from botocore.loaders import Loader
+from botocore.utils import determine_content_length
 
 from vna_lifecycle._version import __version__
 from vna_lifecycle.adapters.aws.settings import AwsAccess
@@ -21,9 +23,11 @@ from vna_lifecycle.errors import ConfigurationError
 from vna_lifecycle.ports import Secrets
 
 if TYPE_CHECKING:
+    from botocore.model import OperationModel
     from types_boto3_s3 import S3Client
 
 _ANY_REGION: Final = "us-east-1"  # what a server elsewhere signs for, unless it was told otherwise
+_LARGE: Final = 1 << 20
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _ELSEWHERE: Final = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -110,8 +114,18 @@ def open_s3(access: AwsAccess, secret: Secrets) -> S3Client:
         endpoint_url=access.endpoint_url or None,
         config=config,
     )
-    client.meta.events.register_first("needs-retry.s3", _refuse_redirect)
+    events = client.meta.events
+    events.register_first("needs-retry.s3", _refuse_redirect)
+    events.unregister("before-call.s3", add_expect_header)
+    events.register("before-call.s3", _expect_for_large)
     return client
+
+
+def _expect_for_large(model: OperationModel, params: dict[str, Any], **_: object) -> None:
+    """Ask whether a body is wanted before it is sent, where that costs less than sending it in vain."""
+    size = determine_content_length(params.get("body", b""))
+    if size is not None and size >= _LARGE:
+        add_expect_header(model, params)
 
 
 def _refuse_redirect(response: tuple[Any, dict[str, Any]] | None = None, **_: object) -> None:

@@ -1,0 +1,240 @@
+"""Storing into a bucket and reading all of it back, against ``rclone copy`` into the same server.
+
+rclone checks the checksums of what it sends, and with ``--checksum`` compares hashes afterwards; ours sends each object
+with its SHA-256, writes the studies' manifests, and then fetches and hashes every object.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from benchmarks import Row, interleave
+from benchmarks.files_to_files import build_large, build_many, measure
+
+PER_STUDY, STUDIES = 100, 20
+PUT_RATIO = 0.95
+PEAK_MIB = 200.0
+LARGE_FRAMES = 4096  # 512 x 512 x 2 bytes each: 2 GiB
+ROOT = Path(__file__).parents[1]
+
+
+@frozen
+class Target:
+    """Where both put their objects."""
+
+    endpoint_url: str
+    access_key_id: str
+    secret_access_key: str
+    bucket: str
+
+
+def run(quick: bool = False) -> list[Row]:
+    memory = Path("/dev/shm")  # noqa: S108 - the files stay in memory so that the disk is not measured
+    with tempfile.TemporaryDirectory(prefix="s3-bench-", dir=memory if memory.is_dir() else None) as name:
+        folder = Path(name)
+        many, large = folder / "many", folder / "large"
+        build_many(many, studies=2 if quick else STUDIES)
+        size = sum(path.stat().st_size for path in many.rglob("*.dcm"))
+        with serve(folder) as target:
+            number = iter(range(10**6))
+            seconds: list[float] = []
+            checked: list[float] = []
+
+            def ours() -> float:
+                seconds.append(store(many, target, f"ours-{next(number)}"))
+                return 1 / seconds[-1]
+
+            def peer() -> float:
+                copied, compared = rclone(many, target, f"peer-{next(number)}")
+                checked.append(copied + compared)
+                return 1 / copied
+
+            compared = interleave(ours, peer, pairs=3 if quick else 7)
+            shutil.rmtree(many)
+            build_large(large, frames=LARGE_FRAMES // 16 if quick else LARGE_FRAMES)
+            large_size = next(large.iterdir()).stat().st_size
+            peak = peak_of(large, target, f"large-{next(number)}")
+    return [
+        Row(
+            name=f"put {size / 1e9:.2g} GB of CT into S3 and read 100 % back",
+            ours=size / 1e6 * compared.ours,
+            peer=size / 1e6 * compared.peer,
+            unit="MB/s",
+            ratio=compared.ratio,
+            target=f">= {PUT_RATIO}",
+            reached=compared.ratio >= PUT_RATIO,
+            note=f"peer: rclone copy --checksum, without reading back; SeaweedFS; {compared.interval}",
+        ),
+        Row(
+            name=f"put {size / 1e9:.2g} GB of CT into S3 and read 100 % back, against the same work",
+            ours=statistics.median(seconds),
+            peer=statistics.median(checked),
+            unit="s",
+            ratio=statistics.median(theirs / mine for theirs, mine in zip(checked, seconds, strict=True)),
+            target=">= 1",
+            reached=statistics.median(theirs / mine for theirs, mine in zip(checked, seconds, strict=True)) >= 1,
+            note="peer: rclone copy --checksum, then check --download; rates, so more is better",
+        ),
+        Row(
+            name=f"put one object of {large_size / 1e9:.2g} GB into S3 and read it back, peak memory",
+            ours=peak,
+            unit="MiB",
+            target=f"<= {PEAK_MIB:.0f} MiB",
+            reached=peak <= PEAK_MIB,
+            note="one process",
+        ),
+    ]
+
+
+def store(source: Path, target: Target, prefix: str) -> float:
+    """Seconds for our adapter to store every study and to fetch and hash each of its objects."""
+    command = [sys.executable, "-m", "benchmarks.s3", "--store", str(source), prefix]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **_settings(target)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return float(done.stdout)
+
+
+def peak_of(source: Path, target: Target, prefix: str) -> float:
+    """The most memory of that process, in MiB."""
+    os.environ.update(_settings(target))
+    try:
+        return measure([sys.executable, "-m", "benchmarks.s3", "--store", str(source), prefix]).peak_mib
+    finally:
+        for name in _settings(target):
+            del os.environ[name]
+
+
+def _settings(target: Target) -> dict[str, str]:
+    return {
+        "BENCH_ENDPOINT": target.endpoint_url,
+        "BENCH_KEY": target.access_key_id,
+        "BENCH_SECRET": target.secret_access_key,
+        "BENCH_BUCKET": target.bucket,
+    }
+
+
+def rclone(source: Path, target: Target, prefix: str) -> tuple[float, float]:
+    """Seconds for rclone to copy, and then to read all back, with as many transfers as we have calls at a time."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        "RCLONE_CONFIG": os.devnull,
+        "RCLONE_CONFIG_BENCH_TYPE": "s3",
+        "RCLONE_CONFIG_BENCH_PROVIDER": "Other",
+        "RCLONE_CONFIG_BENCH_ENDPOINT": target.endpoint_url,
+        "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": target.access_key_id,
+        "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": target.secret_access_key,
+    }
+    places = [str(source), f"bench:{target.bucket}/{prefix}"]
+    took = []
+    for verb in (["copy", "--checksum"], ["check", "--download"]):
+        command = ["rclone", *verb, "--transfers", "8", "--checkers", "8", *places]
+        begun = time.perf_counter()
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        took.append(time.perf_counter() - begun)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+    return took[0], took[1]
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Target]:
+    """SeaweedFS with its data in ``folder``."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from peers.s3 import run_seaweed
+
+    place = folder / "seaweed"
+    place.mkdir()
+    with run_seaweed(place) as server:
+        yield Target(server.endpoint_url, server.access_key_id, server.secret_access_key, server.bucket())
+
+
+def store_and_read(source: Path, prefix: str) -> float:
+    """What is measured: as the engine does it, two studies at the same time, records and digests known beforehand."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from vna_lifecycle.adapters.s3.settings import S3Settings
+    from vna_lifecycle.builtin import open_s3
+    from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
+    from vna_lifecycle.model.identity import StudyRef
+    from vna_lifecycle.plugin import SecretReference
+    from vna_lifecycle.ports import Fetched, Receipt, Site
+
+    studies: dict[str, list[Fetched]] = {}
+    for path in sorted(source.rglob("*.dcm")):
+        examined = examine_file(path, locator="")
+        item = Fetched(record=examined.record, path=path, digest=examined.digest)
+        studies.setdefault(examined.record.study_uid, []).append(item)
+
+    with tempfile.TemporaryDirectory(dir=source.parent) as name:
+        folder = Path(name)
+        settings = S3Settings(
+            bucket=os.environ["BENCH_BUCKET"],
+            prefix=prefix,
+            endpoint_url=os.environ["BENCH_ENDPOINT"],
+            access_key_id=SecretReference("BENCH_KEY"),
+            secret_access_key=SecretReference("BENCH_SECRET"),
+        )
+        site = Site(
+            name="bench",
+            workspace=folder,
+            clock=lambda: dt.datetime.now(dt.UTC),
+            cancelled=threading.Event(),
+            secret=os.environ.__getitem__,
+        )
+        begun = time.perf_counter()
+        archive = open_s3(settings, site)
+        assert archive.stores is not None
+        stores = archive.stores
+
+        def one(items: list[Fetched]) -> None:
+            study = StudyRef(study_uid=items[0].record.study_uid)
+            answers = list(stores.store(study, items))
+            assert all(isinstance(answer, Receipt) for answer in answers), answers
+            expected = {item.record.sop_instance_uid: item.digest.dataset_sha256 for item in items if item.digest}
+            listed = list(archive.reads.list_instances(study))
+            place = folder / hashlib.sha256(study.study_uid.encode()).hexdigest()
+            place.mkdir()
+            count = 0
+            for got in archive.reads.fetch(study, listed, _Spool(place)):
+                assert isinstance(got, Fetched), got
+                assert dataset_sha256(got.path)[0] == expected[got.record.sop_instance_uid]
+                got.path.unlink()
+                count += 1
+            assert count == len(items)
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(one, studies.values()))
+        archive.reads.close()
+        return time.perf_counter() - begun
+
+
+@frozen
+class _Spool:
+    folder: Path
+
+    def new_file(self, size: int | None = None) -> Path:
+        return self.folder / os.urandom(8).hex()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--store"]:
+        print(store_and_read(Path(sys.argv[2]), sys.argv[3]))
+    else:
+        for row in run("--quick" in sys.argv):
+            print(row)
