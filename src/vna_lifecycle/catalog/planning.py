@@ -137,7 +137,17 @@ def _fill_wave(connection: Connection, number: int, policy: WavePolicy, picks: P
     own = select(func.count()).join_from(match, draft, draft.c.study == match.c.study).where(here)
     came_along = studies - connection.execute(own).scalar_one()
     wave = Wave(name=policy.name, studies=studies, instances=instances, size=size, came_along=came_along)
-    return wave, _notes(policy, matched, studies, unsized)
+    kept = matched == 0 and _has_moved(connection, policy.name)
+    return wave, _notes(policy, matched, studies, unsized, kept=kept)
+
+
+def _has_moved(connection: Connection, wave: str) -> bool:
+    """Whether the wave has studies that keep their place whatever is planned."""
+    free = migration.c.state.in_(PLANNABLE) & NO_COPIES
+    return (
+        connection.execute(select(migration.c.label).where(migration.c.wave == wave, ~free).limit(1)).first()
+        is not None
+    )
 
 
 def _take(connection: Connection, policy: WavePolicy, unit: ColumnElement[int]) -> None:
@@ -170,10 +180,12 @@ def _take(connection: Connection, policy: WavePolicy, unit: ColumnElement[int]) 
     connection.execute(insert(taken).from_select(["unit"], rows))
 
 
-def _notes(policy: WavePolicy, matched: int, studies: int, unsized: int) -> list[str]:
+def _notes(policy: WavePolicy, matched: int, studies: int, unsized: int, *, kept: bool) -> list[str]:
     notes = []
     unit = "patient" if policy.patients is Patients.TOGETHER else "study"
-    if matched == 0:
+    if kept:
+        notes.append(f"wave {policy.name} gets nothing new: no study that is still free matches")
+    elif matched == 0:
         notes.append(f"wave {policy.name} is empty: no study that is still free matches")
     elif studies == 0:
         notes.append(f"wave {policy.name} is empty: its first {unit} alone exceeds the cap")

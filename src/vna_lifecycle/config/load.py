@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
+import attrs
 import cattrs
 
 from vna_lifecycle.config.checks import acceptance_problems, exclusion_problems, execution_problems, wave_problems
@@ -110,7 +111,7 @@ def load_config(path: Path, registry: Registry) -> Config:
     return Config(
         name=name.strip(),
         archives=archives,
-        migration=migration,
+        migration=attrs.evolve(migration, readers=migration.readers or (migration.target,)),
         waves=policies or (WavePolicy(name="all"),),
         exclusions=tuple(exclusion for _, exclusion in exclusions),
         execution=execution,

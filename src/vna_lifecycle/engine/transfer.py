@@ -105,8 +105,10 @@ class Transfer:
             if self._pool is not None:
                 self._pool.shutdown(wait=True, cancel_futures=True)
         status = journal.catalog.wave_status(wave)
-        if outcome == "done":
-            outcome = "complete" if status.imported == status.studies else "incomplete"
+        if outcome in ("done", "paused") and status.imported == status.studies:
+            outcome = "complete"
+        elif outcome == "done":
+            outcome = "incomplete"
         ended = TransferEnded(wave=wave, outcome=outcome, transferred=status.imported, remaining=status.remaining)
         journal.record([(f"transfer/{wave}/ended/{start}", ended)])
         if self._stop is not None:

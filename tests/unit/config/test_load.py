@@ -123,7 +123,7 @@ def test_the_least_program_has_one_wave_and_defaults_for_all_else(load: Load, tm
             ArchiveConfig(name="old", plugin="dimse", settings=DimseSettings(host="10.1.2.3")),
             ArchiveConfig(name="new", plugin="files", settings=FolderSettings(path=tmp_path / "new")),
         ),
-        migration=MigrationConfig(sources=("old",), target="new", readers=(), verify=Rung.HASHED),
+        migration=MigrationConfig(sources=("old",), target="new", readers=("new",), verify=Rung.HASHED),
         waves=(WavePolicy(name="all"),),
         exclusions=(),
         execution=ExecutionConfig(engine=Engine.THREADS, workers=4, attempts=3),

@@ -71,7 +71,7 @@ def test_an_image_that_is_gone_is_a_finding_and_its_copy_stays(world: Any) -> No
     with w.open() as program:
         (result,) = program.catch_up()
         assert (result.changed, result.differing) == (1, 1)
-        assert [finding.kind for finding in program.findings()] == ["changed-at-source"]
+        assert [finding.kind for finding in program.findings("all")] == ["changed-at-source"]
         assert program.status().waves[0].imported == 3
     assert dicom_bytes(SPECS[0]) in w.target.files.values()
 
@@ -83,7 +83,7 @@ def test_an_edit_in_place_is_found_in_a_sample_and_never_overwrites_the_target(w
         (result,) = program.catch_up(sample=3)
         assert (result.changed, result.sampled, result.differing) == (0, 3, 1)
         assert program.transfer("all").outcome == "incomplete"
-        assert {"changed-at-source", "not-stored-conflict"} <= {finding.kind for finding in program.findings()}
+        assert {"changed-at-source", "not-stored-conflict"} <= {finding.kind for finding in program.findings("all")}
     assert dicom_bytes(SPECS[0]) in w.target.files.values()
 
 

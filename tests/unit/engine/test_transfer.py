@@ -31,7 +31,25 @@ def test_every_instance_arrives_with_the_same_bytes_and_every_study_is_transferr
         assert status.waves[0].imported == 3
         assert not status.waves[0].ready
         assert program.verify_ledger(deep=True).ok
-        assert program.findings() == []
+        assert program.findings("all") == []
+
+
+def test_a_wave_that_is_whole_is_complete_although_it_is_paused(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    run(w)
+    with w.open() as program:
+        program.pause("all", by="mallory")
+        assert program.transfer("all").outcome == "complete"
+        assert "the wave is paused" in program.readiness("all").blockers
+
+
+def test_planning_again_says_of_a_wave_that_has_moved_that_it_gets_nothing_new(world: Any) -> None:
+    w = world(THREE_STUDIES)
+    run(w)
+    with w.open() as program:
+        assert program.plan().notes == ("wave all gets nothing new: no study that is still free matches",)
+        status = program.status().waves[0]
+        assert (status.studies, status.imported, status.instances) == (3, 3, 6)
 
 
 def test_a_second_transfer_moves_nothing_again(world: Any) -> None:
@@ -49,7 +67,7 @@ def test_several_contents_under_one_uid_are_held_while_the_rest_of_the_study_mov
     assert (result.outcome, result.transferred, result.incomplete) == ("incomplete", 2, 1)
     assert len(w.target.files) == 5
     with w.open() as program:
-        assert [finding.kind for finding in program.findings()] == ["several-contents-content"]
+        assert [finding.kind for finding in program.findings("all")] == ["several-contents-content"]
         held = program.held()
         assert {item.sop_instance_uid for item in held} == {ObjectSpec().sop_instance_uid}
         assert len(held) == 2
@@ -72,7 +90,7 @@ def test_an_acknowledgement_is_not_proof(world: Any, fault: Any, kind: str) -> N
     result = run(w)
     assert (result.transferred, result.incomplete) == (2, 1)
     with w.open() as program:
-        assert kind in {finding.kind for finding in program.findings()}
+        assert kind in {finding.kind for finding in program.findings("all")}
 
 
 def test_an_answer_that_never_came_is_asked_for_again(world: Any) -> None:
@@ -87,7 +105,7 @@ def test_a_warning_is_a_finding_even_when_the_read_back_agrees(world: Any) -> No
     w.target.plan.faults.append(Warn(nth=1, code="B000"))
     assert run(w).outcome == "complete"
     with w.open() as program:
-        assert [(f.kind, f.severity) for f in program.findings()] == [("stored-with-warning-b000", "warning")]
+        assert [(f.kind, f.severity) for f in program.findings("all")] == [("stored-with-warning-b000", "warning")]
 
 
 def test_an_object_that_changes_on_its_way_from_the_source_is_not_what_was_listed_or_is_stored_as_served(

@@ -56,7 +56,7 @@ def test_a_study_that_the_source_lost_is_kept_with_a_finding(world: Any) -> None
     with w.open() as program:
         result = program.withdraw("all", by="mallory", reason="wrong rule")
         assert (result.withdrawn, result.kept) == (1, 1)
-        assert [finding.kind for finding in program.findings()] == ["source-copy-gone"]
+        assert [finding.kind for finding in program.findings("all")] == ["source-copy-gone"]
     assert lost in w.target.files.values()
 
 
@@ -66,7 +66,7 @@ def test_a_target_that_says_removed_and_keeps_is_found_out(world: Any) -> None:
     with w.open() as program:
         result = program.withdraw("all", by="mallory", reason="wrong rule")
         assert result.kept == 1
-        assert [finding.kind for finding in program.findings()] == ["still-at-target"]
+        assert [finding.kind for finding in program.findings("all")] == ["still-at-target"]
         again = program.withdraw("all", by="mallory", reason="once more")
         assert (again.withdrawn, again.kept) == (1, 0)
     assert w.target.files == {}
