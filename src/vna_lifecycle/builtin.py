@@ -6,6 +6,7 @@ from vna_lifecycle.adapters.files.settings import FilesSettings, files_from_url
 from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
 from vna_lifecycle.adapters.s3.settings import S3Settings, s3_from_url
 from vna_lifecycle.checks.settings import (
+    AttributeValuesSettings,
     CollisionsSettings,
     CompletenessSettings,
     DescriptionsSettings,
@@ -33,6 +34,7 @@ def vna_lifecycle_register(registry: Registry) -> None:
     registry.wave_check("collisions", CollisionsSettings, make_collisions)
     registry.check("fidelity", FidelitySettings, make_fidelity, sampled=True)
     registry.check("values", ValuesSettings, make_values)
+    registry.check("attribute-values", AttributeValuesSettings, make_attribute_values, sampled=True)
     registry.wave_check("descriptions", DescriptionsSettings, make_descriptions)
     registry.wave_check("readability", ReadabilitySettings, make_readability)
     registry.wave_check("unexplained-change", UnexplainedChangeSettings, make_unexplained_change)
@@ -100,6 +102,13 @@ def make_values(settings: ValuesSettings) -> AcceptanceCheck:
     from vna_lifecycle.checks.values import Values
 
     return Values(settings)
+
+
+def make_attribute_values(settings: AttributeValuesSettings) -> AcceptanceCheck:
+    """The check of that name."""
+    from vna_lifecycle.checks.attribute_values import AttributeValues
+
+    return AttributeValues(settings)
 
 
 def make_descriptions(settings: DescriptionsSettings) -> WaveCheck:

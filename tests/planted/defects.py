@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from attrs import define, evolve, field, frozen
+from pydicom.config import IGNORE
 from pydicom.data import get_testdata_file
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 
 from planted.archive import Image
 from planted.world import PlantedWorld
@@ -297,7 +300,7 @@ def _(plot: Plot) -> None:
 def _(plot: Plot) -> None:
     study = plot.study()
     plot.old += study
-    plot.older += [_in_syntax(study[1], TRANSFER_SYNTAXES[0])]
+    plot.older += [_in_syntax(study[1], TRANSFER_SYNTAXES[2])]
     plot.find("one-uid-several-encodings", study)
 
 
@@ -373,6 +376,22 @@ def _(plot: Plot) -> None:
     plot.find("character-set-unusable", study)
 
 
+@planted("attribute-values", "an institution's name of more than 64 characters")
+def _(plot: Plot) -> None:
+    study = [image.having(InstitutionName="Saint " * 12) for image in plot.study()]
+    plot.old += study
+    plot.find("attribute-too-long", study)
+
+
+@planted("attribute-values", "a code in lower case, in an item of a sequence")
+def _(plot: Plot) -> None:
+    item = Dataset()
+    item.add(DataElement("RadiationSetting", "CS", "low", validation_mode=IGNORE))
+    study = [image.having(IrradiationEventIdentificationSequence=[item]) for image in plot.study()]
+    plot.old += study
+    plot.find("attribute-not-allowed", study)
+
+
 # ------------------------------------------------------------------------------------------------ descriptions
 
 
@@ -420,6 +439,12 @@ def _(plot: Plot) -> None:
 def _(plot: Plot) -> None:
     plot.old += [b"Meeting notes, March"]
     plot.find("files-not-dicom")
+
+
+@planted("readability", "a hanging protocol")
+def _(plot: Plot) -> None:
+    plot.old += [plot.study()[0].having(SOPClassUID="1.2.840.10008.5.1.4.38.1")]
+    plot.find("objects-without-patient")
 
 
 @planted("readability", "a DICOMDIR")

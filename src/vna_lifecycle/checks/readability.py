@@ -38,6 +38,12 @@ ABOUT: Final = About(
             remedy="Look whether any of them was an image; keep the rest elsewhere if somebody needs it",
         ),
         Kind(
+            word="objects-without-patient",
+            severity=Severity.WARNING,
+            means="A source holds objects that belong to no patient or study: hanging protocols, palettes.",
+            remedy="They do not move with the studies. Export them for the target's administrator if they are needed",
+        ),
+        Kind(
             word="media-directories",
             severity=Severity.NOTE,
             means="A source holds DICOMDIRs. They index other objects, and do not move.",
@@ -85,7 +91,11 @@ ABOUT: Final = About(
 _NAMED: Final = 10_000
 """At most so many objects are named; all are counted, and the inventory has them."""
 
-_OF_CODE: Final = {"not-dicom": "files-not-dicom", "media-directory": "media-directories"}
+_OF_CODE: Final = {
+    "not-dicom": "files-not-dicom",
+    "media-directory": "media-directories",
+    "non-patient-object": "objects-without-patient",
+}
 _OF_FLAG: Final = {
     "short-pixel-data": "objects-damaged",
     "no-preamble": "objects-unusual",

@@ -73,3 +73,8 @@ class UnexplainedChangeSettings:
 @frozen(kw_only=True)
 class TruthSettings:
     """Nothing to set: `[sources.NAME] truth` says where the extract is."""
+
+
+@frozen(kw_only=True)
+class AttributeValuesSettings:
+    """Nothing to set."""

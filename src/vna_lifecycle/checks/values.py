@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind
+from vna_lifecycle.checks.forms import problem_of
 from vna_lifecycle.checks.settings import ValuesSettings
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.inventory import InstanceRecord, SeriesAttributes
@@ -20,8 +19,8 @@ ABOUT: Final = About(
     proves="The attributes by which archives index a study (patient, study, series and object) have the length and the "
     "form of their value representation (PS3.5 6.2), and their text can be read in the character set that the object "
     "states.",
-    cannot="Other attributes are not looked at, nor whether a legal value is true. The bytes are kept as they are: "
-    "these findings warn of what a target or a reader may cut, refuse or misread.",
+    cannot="Other attributes are looked at by *attribute-values*, in the sample; and a legal value need not be true. "
+    "The bytes are kept as they are: these findings warn of what a target or a reader may cut, refuse or misread.",
     kinds=(
         Kind(
             word="value-too-long",
@@ -45,12 +44,6 @@ ABOUT: Final = About(
     ),
 )
 
-_CODE: Final = re.compile(r"[A-Z0-9_ ]*")
-_UID: Final = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))*", re.ASCII)
-_DAY: Final = re.compile(r"\d{8}", re.ASCII)
-_TIME: Final = re.compile(r"(?:[01]\d|2[0-3])(?:[0-5]\d(?:(?:[0-5]\d|60)(?:\.\d{1,6})?)?)?", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?\d+", re.ASCII)
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]")
 _REPLACED: Final = "\ufffd"
 
 _TERMS: Final = frozenset(
@@ -62,31 +55,6 @@ _TERMS: Final = frozenset(
 """Defined Terms of Specific Character Set (PS3.3 C.12.1.1.2); ISO_IR 6 is the default's own name."""
 
 
-def _is_day(value: str) -> bool:
-    if not _DAY.fullmatch(value):
-        return False
-    try:
-        dt.date(int(value[:4]), int(value[4:6]), int(value[6:]))
-    except ValueError:
-        return False
-    return True
-
-
-def _is_text(value: str) -> bool:
-    return not _CONTROLS.search(value)
-
-
-_FORMS: Final[dict[str, tuple[int | None, Callable[[str], object]]]] = {
-    # value representation: characters at most (None: its form says it), form
-    "CS": (16, _CODE.fullmatch),
-    "SH": (16, _is_text),
-    "LO": (64, _is_text),
-    "PN": (64, _is_text),  # each component group
-    "UI": (64, _UID.fullmatch),
-    "DA": (None, _is_day),
-    "TM": (None, _TIME.fullmatch),
-    "IS": (12, _NUMBER.fullmatch),
-}
 _OF_SERIES: Final = (
     # field of SeriesAttributes, keyword, value representation
     ("patient_id", "PatientID", "LO"),
@@ -107,6 +75,11 @@ _OF_SERIES: Final = (
     ("body_part", "BodyPartExamined", "CS"),
     ("laterality", "Laterality", "CS"),
 )
+
+
+_OF_INSTANCE: Final = ("SOPInstanceUID", "SOPClassUID")
+INDEXED: Final = frozenset({keyword for _, keyword, _ in _OF_SERIES} | set(_OF_INSTANCE))
+"""Keywords of the attributes that are looked at here."""
 
 
 @frozen
@@ -145,7 +118,8 @@ _TOLD: Final = {
 
 
 def _of_instance(record: InstanceRecord) -> Iterator[tuple[str, str, str]]:
-    for keyword, value in (("SOPInstanceUID", record.sop_instance_uid), ("SOPClassUID", record.sop_class_uid)):
+    values = (record.sop_instance_uid, record.sop_class_uid)
+    for keyword, value in zip(_OF_INSTANCE, values, strict=True):
         yield from _problems(keyword, value, "UI")
 
 
@@ -161,11 +135,5 @@ def _of_series(series: SeriesAttributes) -> Iterator[tuple[str, str, str]]:
 
 
 def _problems(keyword: str, value: str, representation: str) -> Iterator[tuple[str, str, str]]:
-    if not value:
-        return
-    longest, allowed = _FORMS[representation]
-    pieces = value.split("=") if representation == "PN" else [value]
-    if longest is not None and any(len(piece) > longest for piece in pieces):
-        yield "value-too-long", keyword, value
-    elif not allowed(value):
-        yield "value-not-allowed", keyword, value
+    if problem := problem_of(value, representation):
+        yield f"value-{problem}", keyword, value
