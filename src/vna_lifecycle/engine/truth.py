@@ -5,6 +5,7 @@ What follows are findings about the program (wave ``""``): on record once, and s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeVar
@@ -263,17 +264,20 @@ def _compared(journal: Journal, archive: str) -> Iterator[Finding]:
             details=[(uid, ", ".join(places)) for uid, places, _ in repeated],
             remedy="Extract one line for each study" if disagree else "",
         )
+    counted: Counter[str] = Counter()
     by_code: dict[str, list[TruthFlaw]] = {}
     for flaw in truth.flaws(archive):
-        by_code.setdefault(flaw.code, []).append(flaw)
+        counted[flaw.code] += 1
+        if counted[flaw.code] <= MOST_TOLD:
+            by_code.setdefault(flaw.code, []).append(flaw)
     for code, flaws in sorted(by_code.items()):
         yield _finding(
             archive,
             f"truth-{code}",
             Severity.WARNING,
-            f"the database of {archive} says something that cannot be used, {len(flaws):,} times: {flaws[0].message}",
-            subjects=sorted({flaw.study_uid for flaw in flaws[:MOST_TOLD] if flaw.study_uid}),
-            details=[(flaw.place, flaw.message) for flaw in flaws[:MOST_TOLD]],
+            f"the database of {archive} says what cannot be used, {counted[code]:,} times: {flaws[0].message}",
+            subjects=sorted({flaw.study_uid for flaw in flaws if flaw.study_uid}),
+            details=[(flaw.place, flaw.message) for flaw in flaws],
             remedy="Mend these lines of the extract, or waive this",
         )
 
