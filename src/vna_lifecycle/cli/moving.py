@@ -159,6 +159,8 @@ def _transfer(program: Program, waves: Sequence[str], *, retry: bool, show: Show
             results.append(program.transfer(name, retry=retry, progress=tell))
         if not show.json:
             say(str(results[-1]))
+            for kind, studies in results[-1].held_for:
+                say(safe(f"  held back: {counted(studies, 'study')} ({kind})"))
         if results[-1].outcome == "cancelled":
             return results
     if not show.json and any(result.outcome != "complete" for result in results):

@@ -227,8 +227,10 @@ def test_trouble_of_the_case_is_raised_and_not_the_checks_failure(swallows: bool
                 raise
         yield from ()
 
+    call = on_wave(look, Wave(ArchiveUnreachable("gone", archive="new", transient=True)))
+    answers = Examiner(1.0, threading.Event()).examine([call])
     with pytest.raises(ArchiveUnreachable):
-        examine(on_wave(look, Wave(ArchiveUnreachable("gone", archive="new", transient=True))))
+        assert next(answers) is None, "nothing was said before the trouble was raised"
 
 
 def test_when_cancelled_nothing_more_is_waited_for() -> None:
