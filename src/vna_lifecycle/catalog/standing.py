@@ -12,6 +12,7 @@ from vna_lifecycle.catalog.asking import reference, stream
 from vna_lifecycle.catalog.schema import choice, finding, migration, pause, progress, study, summary, wave
 from vna_lifecycle.catalog.values import FindingLine, StudyWork, WaveStatus
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.identity import StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
 
 _WORK: Final = select(migration, func.coalesce(wave.c.modification_time, "").label("modification_time")).join_from(
@@ -83,6 +84,14 @@ def _work(row: RowMapping) -> StudyWork:
         transient=bool(row["transient"]),
         **fields,
     )
+
+
+def members(engine: Engine, name: str, labels: Collection[str]) -> dict[str, StudyUID]:
+    """The UIDs of those of these studies that are in a wave, by label."""
+    here = (migration.c.label.in_(sorted(labels)), migration.c.wave == name)
+    with engine.connect() as connection:
+        rows = connection.execute(select(migration.c.label, migration.c.study_uid).where(*here))
+        return {label: StudyUID(canonical.read(uid)) for label, uid in rows}
 
 
 def paused(engine: Engine, name: str) -> bool:

@@ -42,7 +42,7 @@ from vna_lifecycle.catalog.values import (
 from vna_lifecycle.database import Schema, open_sqlite, writing
 from vna_lifecycle.errors import CatalogCorrupt, VnaLifecycleError
 from vna_lifecycle.model.event import RecordedEvent
-from vna_lifecycle.model.identity import PatientKey
+from vna_lifecycle.model.identity import PatientKey, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.model.wave import Exclusion, WavePlan, WavePolicy
@@ -330,6 +330,10 @@ class Catalog:
     def work_on(self, label: str) -> StudyWork | None:
         """Where one study stands; None if no plan ever placed it."""
         return standing.work_on(self._engine, label)
+
+    def members(self, wave: str, labels: Collection[str]) -> dict[str, StudyUID]:
+        """The UIDs of those of these studies that are in a wave, by label."""
+        return standing.members(self._engine, wave, labels)
 
     def paused(self, wave: str) -> bool:
         """Whether the wave, or all work, is paused."""

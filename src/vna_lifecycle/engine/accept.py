@@ -18,7 +18,7 @@ from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine.accept_attempt import Sample, open_attempt
 from vna_lifecycle.engine.accept_cases import study_cases, transferred
 from vna_lifecycle.engine.accept_findings import Findings
-from vna_lifecycle.engine.accept_members import members_of
+from vna_lifecycle.engine.accept_members import of_the_wave
 from vna_lifecycle.engine.accept_result import Acceptance, CheckLine
 from vna_lifecycle.engine.accept_sample import Bringing
 from vna_lifecycle.engine.accept_served import Served
@@ -148,11 +148,8 @@ class Accept:
     def _look_at_wave(self, examiner: Examiner, findings: Findings) -> None:
         for check in self.checks:
             if check.scope is Scope.WAVE and not self.cancelled.is_set():
-                call = Call(check=check, case=self.case, belongs=members_of(self.journal, self.case.wave))
-                for answer in examiner.examine([call]):
-                    told = {finding.study.label for finding in answer.findings if finding.study is not None}
-                    self.journal.begin_scopes(sorted(told))  # studies that have not moved have no keys yet
-                    self._take(answer, findings)
+                for answer in examiner.examine([Call(check=check, case=self.case)]):
+                    self._take(of_the_wave(self.journal, self.case.wave, answer), findings)
         findings.flush()
 
     def _look_at_sample(self, sample: Sample, examiner: Examiner, findings: Findings) -> Mapping[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from vna_lifecycle.engine.accept_members import members_of
+from vna_lifecycle.engine.accept_members import of_the_wave
 from vna_lifecycle.engine.examining import Call, Examiner, PreparedCheck, Scope
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.model.event import Event, FindingSettled
@@ -42,14 +42,14 @@ def look_again(
         for line in journal.catalog.findings(wave)
         if line.check in mine and line.origin != Origin.HOLD.value
     }
-    examiner, found, assessed = Examiner(check_seconds, cancelled), set[str](), set[str]()
+    examiner, found = Examiner(check_seconds, cancelled), set[str]()
+    assessed, failed = set[str](), set[str]()
     new = 0
     for check in checks:
         if check.name not in mine:
             continue
-        call = Call(check=check, case=case, belongs=members_of(journal, wave))
-        for answer in examiner.examine([call]):
-            journal.begin_scopes(sorted({item.study.label for item in answer.findings if item.study is not None}))
+        for said in examiner.examine([Call(check=check, case=case)]):
+            answer = of_the_wave(journal, wave, said)
             events: list[tuple[str, Event]] = []
             for finding in answer.findings:
                 key, event = journal.finding(finding, wave=wave, under=f"again/{wave}/{start}")
@@ -58,8 +58,9 @@ def look_again(
                 found.add(event.evidence_ref)
             journal.record(events)
             new += len(events)
-            if answer.ended and answer.assessed:
-                assessed.add(answer.check)
+            if answer.ended:
+                (assessed if answer.assessed else failed).add(answer.check)
+    assessed -= failed
     gone = [line for ref, line in known.items() if ref not in found and line.check in assessed]
     settled: list[tuple[str, Event]] = [
         (

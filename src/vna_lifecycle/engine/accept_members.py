@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from attrs import evolve
 
+from vna_lifecycle.engine.examining import Answer
+from vna_lifecycle.engine.examining_findings import CHECK_MISBEHAVED, ELSEWHERE, trouble_finding
 from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.model.identity import StudyRef
 
 
-def members_of(journal: Journal, wave: str) -> Callable[[StudyRef], bool]:
-    """Whether a study is one of a wave's, and called by its own names."""
+def of_the_wave(journal: Journal, wave: str, answer: Answer) -> Answer:
+    """What a wave check said, without what it says of studies that are not the wave's, or not called by their names.
 
-    @functools.lru_cache(maxsize=10_000)
-    def belongs(study: StudyRef) -> bool:
-        work = journal.catalog.work_on(study.label)
-        return work is not None and (work.wave, work.ref) == (wave, study)
-
-    return belongs
+    If there was such a thing, it counts as misbehaved; what else it says stands. Vault keys are made for the studies
+    that have none, since findings may be about studies that have not moved.
+    """
+    named = {finding.study.label for finding in answer.findings if finding.study is not None}
+    if not named:
+        return answer
+    members = journal.catalog.members(wave, named)
+    mine = tuple(
+        finding
+        for finding in answer.findings
+        if finding.study is None or members.get(finding.study.label) == finding.study.study_uid
+    )
+    journal.begin_scopes(sorted({finding.study.label for finding in mine if finding.study is not None}))
+    if len(mine) == len(answer.findings):
+        return answer
+    told = trouble_finding(CHECK_MISBEHAVED, ELSEWHERE, answer.check, None)
+    return evolve(answer, findings=(*mine, told), ended=True, assessed=False)

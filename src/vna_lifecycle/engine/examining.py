@@ -21,6 +21,7 @@ from vna_lifecycle.engine.examining_findings import (
     CHECK_FAILED,
     CHECK_MISBEHAVED,
     CHECK_TIMED_OUT,
+    ELSEWHERE,
     MOST_OF_A_STUDY,
     MOST_OF_A_WAVE,
     class_name,
@@ -72,17 +73,12 @@ class PreparedCheck:
         return findings
 
 
-def _nothing(_: StudyRef) -> bool:
-    return False
-
-
 @frozen(kw_only=True)
 class Call:
-    """A check and what it shall look at. ``belongs`` says which studies a check of a wave may speak about."""
+    """A check and what it shall look at."""
 
     check: PreparedCheck
     case: StudyCase | WaveCase
-    belongs: Callable[[StudyRef], bool] = _nothing
 
     @property
     def study(self) -> StudyRef | None:
@@ -250,7 +246,7 @@ class _Worker:
             try:
                 for item in findings:
                     count += 1
-                    why = fault_of(item) or self._elsewhere(item, call) or ("it found no end" if count > most else "")
+                    why = fault_of(item) or _elsewhere(item, study) or ("it found no end" if count > most else "")
                     if why:
                         kind = CHECK_MISBEHAVED
                         break
@@ -273,15 +269,6 @@ class _Worker:
             found.append(trouble_finding(kind, self._borne(name, why), name, study))
         self._give(_answer(call, found, begun, ended=True, assessed=not kind))
 
-    def _elsewhere(self, finding: Finding, call: Call) -> str:
-        if finding.study in (None, call.study):
-            return ""
-        if call.study is None:
-            with self._outside():
-                if call.belongs(finding.study):
-                    return ""
-        return "it yielded a finding about another study than it was shown"
-
     def _borne(self, name: str, why: str) -> str:
         """Whether the check may go on failing; ``why``, with what follows from it."""
         failures = self._examiner.failures
@@ -294,6 +281,10 @@ class _Worker:
 
 class _LeftBehind(BaseException):
     """Nobody waits for this thread any more."""
+
+
+def _elsewhere(finding: Finding, study: StudyRef | None) -> str:
+    return ELSEWHERE if study is not None and finding.study not in (None, study) else ""
 
 
 def _answer(call: Call, findings: Sequence[Finding], begun: float, *, ended: bool, assessed: bool) -> Answer:

@@ -60,6 +60,8 @@ def trouble_finding(kind: str, why: str, check: str, study: StudyRef | None) -> 
     )
 
 
+ELSEWHERE: Final = "it yielded a finding about another study than it was shown"
+
 CHECK_FAILED: Final = "check-failed"
 CHECK_TIMED_OUT: Final = "check-timed-out"
 CHECK_MISBEHAVED: Final = "check-misbehaved"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from attrs import define, field, frozen
 
 from vna_lifecycle.catalog import Catalog, FindingLine
-from vna_lifecycle.engine.accept_members import members_of
+from vna_lifecycle.engine.accept_members import of_the_wave
 from vna_lifecycle.engine.examining import Answer, Call, Examiner, PreparedCheck
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Progress, Tell, silent
@@ -72,14 +72,15 @@ class HoldBack:
             line.study: line.evidence_ref for line in self._open.values() if line.origin == Origin.HOLD.value
         }
         examiner = Examiner(self.check_seconds, self.cancelled)
-        belongs, unsure = members_of(self.journal, wave), set[str]()
+        unsure = set[str]()
         for number, check in enumerate(checks):
             self.tell(
                 Progress(
                     activity="look at", subject=wave, done=number, total=len(checks), unit="checks", note=check.name
                 )
             )
-            for answer in examiner.examine([Call(check=check, case=self.case, belongs=belongs)]):
+            for said in examiner.examine([Call(check=check, case=self.case)]):
+                answer = of_the_wave(self.journal, wave, said)
                 self._take(answer)
                 if answer.ended and not answer.assessed:
                     unsure.add(answer.check)
@@ -90,7 +91,6 @@ class HoldBack:
     def _take(self, answer: Answer) -> None:
         """Record blockers, and hold their studies back, in one append."""
         told = [finding for finding in answer.findings if finding.severity is Severity.BLOCKER]
-        self.journal.begin_scopes(sorted({finding.study.label for finding in told if finding.study is not None}))
         events: list[tuple[str, Event]] = []
         for finding in told:
             events += self._blocker(finding)
