@@ -376,9 +376,10 @@ def _(plot: Plot) -> None:
     plot.find("character-set-unusable", study)
 
 
-@planted("attribute-values", "an institution's name of more than 64 characters")
+@planted("attribute-values", "an institution's name of more than 64 characters, in implicit VR")
 def _(plot: Plot) -> None:
-    study = [image.having(InstitutionName="Saint " * 12) for image in plot.study()]
+    images = plot.study(transfer_syntax=TRANSFER_SYNTAXES[0])
+    study = [image.having(InstitutionName="Saint " * 12) for image in images]
     plot.old += study
     plot.find("attribute-too-long", study)
 
@@ -386,7 +387,7 @@ def _(plot: Plot) -> None:
 @planted("attribute-values", "a code in lower case, in an item of a sequence")
 def _(plot: Plot) -> None:
     item = Dataset()
-    item.add(DataElement("RadiationSetting", "CS", "low", validation_mode=IGNORE))
+    item.add(DataElement("Modality", "CS", "ct", validation_mode=IGNORE))
     study = [image.having(IrradiationEventIdentificationSequence=[item]) for image in plot.study()]
     plot.old += study
     plot.find("attribute-not-allowed", study)

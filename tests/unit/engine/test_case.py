@@ -133,6 +133,24 @@ def test_a_wave_is_told_of_its_own_studies_and_the_program_of_none(tmp_path: Pat
             assert list(question()) == []  # not even of those that were excluded
 
 
+def test_a_patient_is_everybody_whom_the_sources_call_so_now_whatever_the_wave(tmp_path: Path) -> None:
+    plot = Plot()
+    ours = plot.study(images=1)
+    [other] = plot.study(images=1, modality="OT", patient_id=ours[0].spec.patient_id)
+    plot.old += [*ours, other]
+    with planted_world(tmp_path / "program", plot.prepare, waves=("CT",), more=TWO_WAVES) as world:
+        _, _, case = world.case("CT")
+        [patient] = case.patients()
+        assert {each.name for each in patient.named} == {ours[0].spec.patient_name, other.spec.patient_name}
+        assert [study.study_uid for study in patient.studies] == [ours[0].spec.study_uid]
+        [locator] = [locator for locator, data in world.old.files.items() if data == other.to_bytes()]
+        world.old.files[locator] = other.having(PatientName=ours[0].spec.patient_name).to_bytes()
+        world.program.take_inventory()
+        _, _, case = world.case("CT")
+        [patient] = case.patients()
+        assert {each.name for each in patient.named} == {ours[0].spec.patient_name}
+
+
 HOSTILE = ("A\0B", '"]}', "'; DROP TABLE study --", "\\u0000", "\x1b[2J", "\u202egpj.exe")
 
 
