@@ -199,7 +199,8 @@ def test_a_choice_that_cannot_be_made_is_refused(cli: Cli, arguments: list[str],
 def test_findings_name_their_objects_and_what_to_do(cli: Cli) -> None:
     moved(cli)
     found = cli("findings", "--json").json
-    (finding,) = found["findings"]
+    of_source, finding = found["findings"]
+    assert (of_source["kind"], of_source["wave"]) == ("headers-only", "")
     assert (finding["kind"], finding["wave"]) == ("several-contents-content", "rest")
     assert finding["objects"] == [US.sop_instance_uid]
     assert (finding["study_uid"], bool(finding["remedy"])) == (US.study_uid, True)
@@ -293,3 +294,61 @@ def test_plugins_tells_the_settings_of_each_kind_of_archive(cli: Cli) -> None:
     kinds = {kind["name"]: kind for kind in cli("plugins", "--json", place=False).json["archives"]}
     assert [setting["key"] for setting in kinds["files"]["settings"]][:1] == ["path"]
     assert 'plugin = "files"' in cli("plugins", place=False).out
+
+
+def test_people_accept_a_wave_and_cut_over_and_each_decision_is_told(cli: Cli, folder: Path) -> None:
+    (folder / "old" / "IM3").unlink()
+    (folder / "old" / "notes.txt").unlink()
+    config = folder / "program.toml"
+    people = '[acceptance]\nsign_offs = ["radiologist"]\nequal_passes = 1\n[people.mallory]\nrole = "radiologist"\n'
+    config.write_text(f'{config.read_text()}{people}key = "file:keys/mallory.pub"\n')
+    private, public = folder / "mallory", folder / "mallory.pub"
+    made = cli("sign", "--new-key", str(private), "--json").json
+    assert made == {"private": str(private), "public": str(public)}
+    assert private.stat().st_mode & 0o077 == 0
+    cli("sign", "--new-key", str(private), expect=4)
+    public.rename(folder / "keys" / "mallory.pub")
+    cli("inventory")
+    cli("plan")
+    cli("transfer")
+    by = ("--by", "mallory")
+    key = ("--key", f"file:{private}")
+    for usage in (
+        ("sign", "pilot"),
+        ("sign", *by),
+        ("waive", *by, "--reason", "why"),
+        ("waive", "--finding", "a", "--withdraw", "b", *by, "--reason", "why"),
+        ("waive", "--withdraw", "b", *key, *by, "--reason", "why"),
+        ("waive", "--finding", "headers-only", *by, "--reason", "why", "--expires", "soon"),
+    ):
+        assert cli(*usage, expect=2).out == ""
+    assert "Nobody has waived or signed off anything." in cli("waivers").out
+    cli("accept", "pilot", expect=1)
+    cli("accept", "rest", expect=1)
+    signed = cli("sign", "pilot", *by, *key).out
+    assert "wave pilot is signed off by mallory, radiologist, as acceptance 1 found it\nwave pilot is ready\n" in signed
+    assert cli("sign", "rest", *by, *key, "--meaning", "seen", "--json").json["ready"] is True
+    refused = cli("cutover", *by, "--reason", "now", expect=1).out
+    assert refused.startswith("Cutover: refused\n  - 1 finding of kind headers-only blocks the program\n")
+    given = cli("waive", "--finding", "headers-only", *by, *key, "--reason", "no export", "--json").json["waiver"]
+    assert isinstance(given, dict)
+    assert f"waived: {given['waiver']}" in cli("findings").out
+    told = cli("waivers").out
+    assert f"waiver {given['waiver']} by mallory, radiologist: 1 finding of kind headers-only in the program" in told
+    assert "  no export\n  holds (signed with a key)\n" in told
+    assert "  seen\n  holds (signed with a key)\n" in told
+    cli("catch-up")
+    assert cli("cutover", *by, "--reason", "now", "--dry-run").out.endswith("not looked at again (--dry-run).\n")
+    allowed = cli("cutover", *by, "--reason", "now", "--json").json
+    assert (allowed["allowed"], allowed["reasons"]) == (True, [])
+    gone = cli("waive", "--withdraw", str(given["waiver"]), *by, "--reason", "it can export after all").out
+    assert gone == f"waiver {given['waiver']} is withdrawn, by mallory\n"
+    assert "does not count: it was withdrawn" in cli("waivers").out
+    status = cli("status", "--json").json
+    cutover, waves = status["cutover"], status["waves"]
+    assert isinstance(cutover, dict)
+    assert isinstance(waves, list)
+    assert cutover["reasons"] == ["1 finding of kind headers-only blocks the program"]
+    assert {each["standing"] for each in waves[0]["requirements"]} == {"met"}
+    study = cli("withdraw", "pilot", "--study", CT.study_uid, *by, "--reason", "wrong").out
+    assert study == "pilot: 1 study withdrawn, 1 instance removed\n"

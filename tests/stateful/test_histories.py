@@ -46,7 +46,7 @@ def transfer(simulation: Simulation, **options: Any) -> TransferResult:
 
 
 def kinds(simulation: Simulation) -> set[str]:
-    return {finding.kind for finding in simulation.program.findings()}
+    return {finding.kind for finding in simulation.program.findings("all")}
 
 
 def test_an_object_that_a_source_silently_leaves_out_is_asked_for_again(planned: Make) -> None:
