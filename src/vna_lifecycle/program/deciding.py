@@ -41,6 +41,7 @@ def ask_to_cut_over(program: Program, journal: Journal, *, by: str, reason: str)
     if not reason.strip():
         raise ConfigurationError("cutover needs a reason", hint="Say --reason WHY")
     checks = program.plugins.registry.wave_checks
+    journal.catalog.refresh_studies(program.config.migration.sources)
 
     def recheck(wave: str) -> bool:
         names = [RECHECKED] if wave else list(checks)

@@ -69,6 +69,8 @@ def inventory(program: Program, journal: Journal, archives: Sequence[str], tell:
         if not result.completed:
             break
         record_profile(journal, name, program.archive(name).probes)
+    if any(result.completed for result in results):  # so that the status tells at once which studies have no place
+        journal.catalog.refresh_studies(program.config.migration.sources)
     read_truths(program, journal, [result.archive for result in results if result.completed])
     return results
 

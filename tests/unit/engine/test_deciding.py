@@ -20,6 +20,7 @@ from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.policy.readiness import Standing
 from vna_lifecycle.program import Program
+from vna_lifecycle.testing.memory import fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 SPECS = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}", grey=s * 10 + i) for s in (1, 2) for i in (1, 2)]
@@ -456,6 +457,19 @@ def test_what_changed_at_the_target_behind_our_back_is_found_at_the_gate(decided
         assert not program.status().waves[0].ready
         d.w.target.files[locator] = original
         assert program.cutover(by="alice", reason="now").allowed, "what is so no more is settled"
+
+
+def test_a_study_that_an_inventory_found_since_and_no_plan_has_placed_refuses_cutover(decided: Make) -> None:
+    d = decided("equal_passes = 0")
+    with d.open() as program:
+        program.accept("all")
+        program.sign("all", by="mallory", key=KEY)
+        program.waive("headers-only", by="alice", reason="none")
+        assert program.cutover(by="alice", reason="now").allowed
+        fill(d.w.old, [dicom_bytes(ObjectSpec(study=3, patient_id="P3"))])
+        program.take_inventory()
+        assert program.status().unplanned == 1
+        assert program.cutover(by="alice", reason="now").reasons == ("1 study in no wave and not excluded",)
 
 
 def test_cutover_needs_a_reason_and_a_person(decided: Make) -> None:
