@@ -78,7 +78,9 @@ def test_a_wave_that_passes_is_ready_and_says_what_was_looked_at(cli: Cli) -> No
 def test_all_waves_in_order_and_one_that_has_not_moved_is_not_ready(cli: Cli) -> None:
     moved(cli)
     said = cli("accept", code=1)
-    assert said.index("pilot: ready") < said.index("rest: not ready\n  - nothing of it was transferred yet")
+    assert said.index("pilot: ready") < said.index(
+        "rest: not ready\n  - nothing of the wave was transferred yet\n    what to do: "
+    )
     [pilot, rest] = json.loads(cli("accept", "--json", code=1))["waves"]
     assert (pilot["ready"], rest["ready"]) == (True, False)
     assert pilot["acceptance"]["attempt"] == 2

@@ -35,12 +35,15 @@ def accept(
             raise StateError("nothing is planned", hint="vna-lifecycle plan")
         told: list[dict[str, Any]] = []
         for name in names:
-            if not waves and not opening.catalog.wave_status(name).imported:
-                told.append({"wave": name, "ready": False, "blockers": ["nothing of it was transferred yet"]})
-                lines = [f"{name}: not ready", "  - nothing of it was transferred yet"]
-            else:
+            try:
                 with telling() as tell:
                     readiness = opening.accept(name, census=census, progress=tell)
+            except StateError as refused:
+                if waves:
+                    raise
+                told.append({"wave": name, "ready": False, "blockers": [str(refused)], "hint": refused.hint})
+                lines = [f"{name}: not ready", f"  - {refused}", f"    what to do: {refused.hint}"]
+            else:
                 if opening.cancelled.is_set():
                     break
                 result = opening.acceptance(name)

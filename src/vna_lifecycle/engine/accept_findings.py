@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.errors import EvidenceErased
 from vna_lifecycle.model.event import FindingRecorded
 from vna_lifecycle.model.finding import Finding, Severity
 
@@ -71,9 +72,22 @@ class Findings:
 
     def flush(self) -> None:
         """Put on record what waits for it, and count it."""
-        found = self._journal.findings(self._waiting, wave=self._wave, under=self._key)
-        self._journal.record([(key, event) for key, event in found if self._count(event)])
+        self._journal.record([(key, event) for key, event in self._kept() if self._count(event)])
         self._waiting.clear()
+
+    def _kept(self) -> list[tuple[str, FindingRecorded]]:
+        """The events, their evidence kept; what is about a study whose evidence was erased loses what identifies it."""
+        try:
+            return self._journal.findings(self._waiting, wave=self._wave, under=self._key)
+        except EvidenceErased:
+            return [self._journal.finding(self._bare(each), wave=self._wave, under=self._key) for each in self._waiting]
+
+    def _bare(self, finding: Finding) -> Finding:
+        try:
+            self._journal.finding(finding, wave=self._wave, under=self._key)
+        except EvidenceErased:
+            return evolve(finding, study=None, subjects=(), details=())
+        return finding
 
     def counted(self) -> tuple[FoundKind, ...]:
         """Everything found, by check and kind, worst first."""

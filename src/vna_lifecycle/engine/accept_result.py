@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, Final
 
 from attrs import asdict, frozen
@@ -58,6 +59,13 @@ class Acceptance:
             return said
         reasons = f" ({'; '.join(self.verdict.reasons)})" if self.verdict.reasons else ""
         return f"{said}{reasons}. {self.verdict.statement}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        heads = ("check", "looked at", "blockers", "warnings", "no result")
+        rows = [heads, *((c.name, c.studies, c.blockers, c.warnings, c.not_assessed) for c in self.checks)]
+        cells = ("".join(f"<td>{escape(str(cell))}</td>" for cell in row) for row in rows)
+        return f"<p>{escape(str(self))}</p><table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
     def to_dict(self) -> dict[str, Any]:
         """The facts as JSON has them."""

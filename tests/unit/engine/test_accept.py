@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from attrs import evolve
 from tests.unit.engine.accepting import checks, equip, finding, kinds, run, silent
 
 from vna_lifecycle.errors import StateError
@@ -251,3 +252,28 @@ def test_the_same_finding_twice_is_one(world: Any) -> None:
         result = run(program)
         assert [event.wave for event in events(program, FindingRecorded)].count("all") == 4
     assert result.findings[0].count == 4
+
+
+def test_a_study_whose_evidence_was_erased_is_told_without_what_identifies_it(world: Any) -> None:
+    def look(case: Any) -> Iterator[Finding]:
+        yield from (finding("counted", Severity.NOTE, study=facts.study) for facts in case.studies())
+
+    seen = []
+    w = moved(world, checks(study={"whole": lambda case: seen.append(case) or ()}, wave={"wide": look}))
+    with w.open() as program:
+        program.vault.erase(w_label(program, FOUR[0]))
+        result = run(program)
+        assert len(seen) == 3
+        assert result.outcome == "failed"
+        assert kinds(program) == ["counted"] * 4 + ["evidence-erased"]
+        lost = [line for line in program.findings("all") if not line.study]
+        assert {line.kind for line in lost} == {"counted", "evidence-erased"}
+        assert all(program.evidence(line).subjects == () for line in lost)
+
+
+def test_a_result_shows_hostile_text_inertly_in_a_notebook(world: Any) -> None:
+    w = moved(world, checks(study={"whole": silent}), specs=FOUR[:2])
+    with w.open() as program:
+        result = run(program)
+    assert "passed" in result._repr_html_()
+    assert "<b>" not in evolve(result, wave="<b>bold</b>")._repr_html_()
