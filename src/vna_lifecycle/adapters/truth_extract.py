@@ -7,7 +7,6 @@ told as a flaw, and the others count.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +47,6 @@ _NUMBER: Final = re.compile(r"\d{1,9}", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _YES: Final = frozenset({"1", "true", "t", "yes", "y"})
 _NO: Final = frozenset({"", "0", "false", "f", "no", "n"})
-_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @frozen
@@ -130,7 +128,7 @@ class TruthExtract:
         """The separator by which the first line names most columns."""
         start = file.read(LONGEST_LINE)
         file.seek(0)
-        if start.startswith(_UTF_16) or b"\0" in start[:64]:
+        if b"\0" in start[:64]:
             raise self._refusal("line 1", "is not UTF-8 but UTF-16, or no text at all")
         lines = [line for line in start.decode("utf-8-sig", "replace").splitlines() if line.strip()]
         header = lines[0] if lines else ""

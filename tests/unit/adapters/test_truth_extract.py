@@ -71,6 +71,12 @@ def test_separators_marks_and_line_ends_are_found_out(tmp_path: Path, delimiter:
     assert [(item.study_uid, item.patient.id, item.patient_name) for item in records] == [("1.2", "0815", name)]
 
 
+def test_a_byte_order_mark_does_not_disturb_quotation_marks(tmp_path: Path) -> None:
+    records, flaws = read(tmp_path, b'\xef\xbb\xbf"study_uid","patient_id"\n"1.2","7"\n')
+    assert [(item.study_uid, item.patient.id) for item in records] == [("1.2", "7")]
+    assert flaws == []
+
+
 def test_every_other_name_of_a_column_means_it_whatever_its_case(tmp_path: Path) -> None:
     for column, others in COLUMNS.items():
         for name in others:

@@ -165,6 +165,23 @@ def test_each_archive_is_compared_with_its_own_database(catalog: Catalog) -> Non
     planned(catalog)
     catalog.truth.replace("export", [said("1.1")])
     assert differences(catalog) == [("1.1", "PatientName", "ROE^JANE", "DOE^JANE")]
+    catalog.truth.replace("old", [said("1.1", patient_name="POE^JANE")])
+    assert differences(catalog) == [
+        ("1.1", "PatientName", "DOE^JANE", "POE^JANE"),
+        ("1.1", "PatientName", "ROE^JANE", "DOE^JANE"),
+    ]
+
+
+def test_an_object_that_is_listed_twice_is_counted_once(catalog: Catalog) -> None:
+    number = catalog.next_inventory()
+    catalog.begin_inventory(number, "old")
+    for part in ("1", "2"):
+        catalog.record_part(number, Part(key=part), [record(study("1.1"))])
+    catalog.complete_inventory(number)
+    catalog.refresh_studies(["old"])
+    planned(catalog)
+    catalog.truth.replace("old", [said("1.1")])
+    assert differences(catalog) == []
 
 
 def test_studies_on_one_side_only_are_told(catalog: Catalog) -> None:
@@ -183,10 +200,17 @@ def test_what_a_source_deleted_or_hides_is_left_out_of_the_plan_with_the_reason(
     assert [uid for _, uid in catalog.plan_members(1, "all")] == sorted(["1.3", "1.4"], key=label)
 
 
-def test_it_is_planned_when_told_otherwise_or_when_another_source_shows_it(catalog: Catalog) -> None:
+def test_it_is_planned_when_told_otherwise(catalog: Catalog) -> None:
+    found(catalog, old=[record(study("1.1")), record(study("1.2"))])
+    catalog.truth.replace("old", [said("1.1", deleted=True), said("1.2", hidden=True)], move=("hidden",))
+    assert planned(catalog) == {"deleted at the source": 1}
+    assert differences(catalog) == []
+
+
+def test_it_is_planned_when_another_source_shows_it(catalog: Catalog) -> None:
     studies = [record(study("1.1")), record(study("1.2"))]
     found(catalog, old=studies, export=studies)
-    catalog.truth.replace("old", [said("1.1", deleted=True), said("1.2", hidden=True)], move=("hidden",))
+    catalog.truth.replace("old", [said("1.1", deleted=True), said("1.2", hidden=True)])
     catalog.truth.replace("export", [said("1.2")])
     assert planned(catalog) == {"deleted at the source": 1}
     catalog.truth.replace("export", [said("1.1"), said("1.2")])
