@@ -276,9 +276,9 @@ def ending(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def test_a_second_coordinator_is_refused_and_the_first_goes_on_unharmed(
-    killed: Callable[..., Killed], undisturbed: tuple[Ended, float]
+    tmp_path: Path, source: Path, killed: Callable[..., Killed], undisturbed: tuple[Ended, float]
 ) -> None:
-    program = killed()
+    program = killed(template=make_program(tmp_path / "template", source, rate=SLOW))
     first = program.start()
     wait_for(lambda: transferring(program), "the first transfer")
     code, out = program.run("transfer", "--json")
