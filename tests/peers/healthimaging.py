@@ -19,6 +19,7 @@ from vna_lifecycle.plugin import SecretReference
 from vna_lifecycle.ports import Site
 from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.healthimaging import Datastore, HandClock, HealthImagingFake, Keys
+from vna_lifecycle.testing.healthimaging.clock import wall_clock
 
 if TYPE_CHECKING:
     from types_boto3_medical_imaging import HealthImagingClient
@@ -94,12 +95,13 @@ def make_place(seaweed: Server) -> Iterator[Callable[..., Place]]:
     """Make a place, with the fake's own options."""
     fakes: list[HealthImagingFake] = []
 
-    def made(**options: Any) -> Place:
+    def made(*, wall: bool = False, **options: Any) -> Place:
+        """``wall``: on the machine's clock, for programs that wait by themselves."""
         clock = HandClock()
         # one pair of keys for both services, as on AWS
         keys = Keys(access_key_id=seaweed.access_key_id, secret_access_key=seaweed.secret_access_key)
         s3, bucket = shared(seaweed)
-        fake = HealthImagingFake(s3, clock=clock, keys=keys, **options)
+        fake = HealthImagingFake(s3, clock=wall_clock if wall else clock, keys=keys, **options)
         fakes.append(fake.__enter__())
         return Place(
             fake=fake,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import threading
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -63,6 +64,7 @@ class Jobs:
         """``access`` says which data store."""
         self._access = access
         self._snapshot = _Snapshot()
+        self._starting = threading.Lock()
 
     def listed(self, status: Status | None = None) -> Iterator[Job]:
         """All jobs, or those of one status, the newest first.
@@ -120,6 +122,10 @@ class Jobs:
         Raises:
             ArchiveError: the service refuses.
         """
+        with self._starting:  # one at a time, so that the pace holds
+            return self._start(token, input_uri)
+
+    def _start(self, token: str, input_uri: str) -> Job | Later:
         settings = self._access.settings
         due = self._access.starts.due_in()
         if due > 0:

@@ -20,7 +20,9 @@ from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.healthimaging import Timing
 from vna_lifecycle.testing.objects import ObjectSpec
 
-pytestmark = pytest.mark.peer
+# a process that dies closes no connection; within one process, that is a warning
+IGNORED = "ignore:.*:pytest.PytestUnraisableExceptionWarning"
+pytestmark = [pytest.mark.peer, pytest.mark.filterwarnings(IGNORED)]
 
 SPECS = [ObjectSpec(instance=number, grey=number) for number in (1, 2)]
 BATCH = Batch(key="b", wave="w")
