@@ -194,9 +194,15 @@ def run_seaweed(folder: Path) -> Iterator[Server]:
     command += [f"-s3.port={s3}", "-s3.config=s3.json", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", "-volume.max=400", "-master.volumeSizeLimitMB=64"]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]  # fixed ports, which a second server would find taken
-    with _running(command, server.endpoint_url, folder):
-        _until_it_stores(server)
-        yield server
+    try:
+        with _running(command, server.endpoint_url, folder):
+            _until_it_stores(server)
+            yield server
+    finally:
+        for port in (master, volume, filer, s3):
+            for number in (port, port + 10_000):  # sockets that it makes in /tmp, wherever it is told to be
+                for left in Path("/tmp").glob(f"seaweedfs-*-{number}.sock"):
+                    left.unlink(missing_ok=True)
 
 
 def _until_it_stores(server: Server) -> None:

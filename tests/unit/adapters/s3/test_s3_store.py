@@ -20,7 +20,7 @@ from vna_lifecycle.adapters.s3.bucket import Bucket
 from vna_lifecycle.adapters.s3.uploads import open_uploads
 from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly, ArchiveUnreachable
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
-from vna_lifecycle.ports import Archive, Fetched, Observation, Receipt, StoreFailure
+from vna_lifecycle.ports import Archive, Fetched, Observation, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance import EXAMPLES
 from vna_lifecycle.testing.conformance.case import digests, manifest_of, read_back, study_of, written
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -344,3 +344,33 @@ def test_headers_in_many_places_are_read_without_a_request_for_each(
     asked.clear()
     assert [item for item in inventory(archive) if isinstance(item, InstanceRecord)] == [record]
     assert asked == [], "what was read is remembered as long as it is the same object"
+
+
+def test_what_is_remembered_answers_only_as_long_as_it_is_true(
+    seaweed: Server, place: tuple[str, str], tmp_path: Path
+) -> None:
+    """Another machine adds to a study: whoever asks here is told so."""
+    here, there = (open_place(seaweed, place, tmp_path / name) for name in ("here", "there"))
+    items = written(tmp_path / "in", STUDY)
+    query = StudyQuery(patient_id=FIRST.patient_id)
+    store(here, items[:1])
+    assert [study.instance_count for study in here.reads.find_studies(query)] == [1]
+    store(there, items[1:])
+    assert [study.instance_count for study in here.reads.find_studies(query)] == [len(items)]
+
+
+def test_one_held_version_keeps_all_versions_of_an_instance(seaweed: Server, tmp_path: Path) -> None:
+    place = seaweed.place(locked=True)
+    archive = open_place(seaweed, place, tmp_path)
+    items = written(tmp_path / "in", [FIRST])
+    store(archive, items)
+    (key,) = keys(seaweed, place, "objects/")
+    client = seaweed.client()
+    held = client.head_object(Bucket=place[0], Key=key)["VersionId"]
+    client.put_object_legal_hold(Bucket=place[0], Key=key, VersionId=held, LegalHold={"Status": "ON"})
+    client.put_object(Bucket=place[0], Key=key, Body=b"a later version")
+    assert archive.erases is not None
+    (answer,) = archive.erases.erase(REF, manifest_of(items))
+    assert isinstance(answer, StoreFailure)
+    assert answer.code == "held"
+    assert len(list(archive.erases.probe(REF, manifest_of(items)))) == 3, "two versions, and the manifest's line"
