@@ -59,8 +59,10 @@ def test_a_large_folder_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(probing, "LOOKED_AT", 12)
     for number in range(20):
         (tmp_path / f"{number:02}").write_bytes(dicom_bytes(ObjectSpec(instance=number)))
+    (tmp_path / "09").write_bytes(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes())
     found = seen(tmp_path)
     assert (found["files-looked-at"], found["files-sampled"]) == ("12", "4")
+    assert "GEMS_IDEN_01 (25 %)" in found["private-creators"]
 
 
 def test_looking_changes_nothing(open_folder: Callable[[Path], Archive], store_folder: Path) -> None:
