@@ -20,6 +20,7 @@ pytestmark = pytest.mark.peer
 
 class TestDatastoreAsSource(SourceSuite):
     rung = Rung.EQUIVALENT
+    holds_conflicts = False  # in what it lists of a study; its inventory tells of non-primary image sets too
     holds_foreign_files = False
 
     @pytest.fixture(autouse=True)

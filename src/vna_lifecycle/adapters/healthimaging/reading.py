@@ -83,8 +83,12 @@ class Reader:
             yield stored.record
 
     def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
-        """The instances of all image sets of a study; those of non-primary ones are flagged."""
-        for stored in self._library.contents(self._library.of_study(study.study_uid)):
+        """The instances of a study's primary image sets: what readers by DICOMweb are shown.
+
+        So what a job put beside them does not count as read back. `inventory` has it, and `fetch` serves it.
+        """
+        primary = [image_set for image_set in self._library.of_study(study.study_uid) if image_set.primary]
+        for stored in self._library.contents(primary):
             yield stored.record
 
     def fetch(

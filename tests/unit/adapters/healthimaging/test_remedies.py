@@ -16,8 +16,9 @@ from vna_lifecycle.adapters.healthimaging.records import NON_PRIMARY
 from vna_lifecycle.adapters.healthimaging.remedy import Remedies
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.change import AttributeChange
-from vna_lifecycle.ports import StudyQuery
-from vna_lifecycle.testing.conformance.case import study_of
+from vna_lifecycle.model.inventory import InstanceRecord
+from vna_lifecycle.ports import Fetched, StudyQuery
+from vna_lifecycle.testing.conformance.case import FolderSpool, study_of
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 pytestmark = pytest.mark.peer
@@ -46,8 +47,14 @@ def test_a_non_primary_image_set_is_corrected_and_becomes_primary(
     place: Place, remedies: Remedies, seaweed: Server, tmp_path: Path
 ) -> None:
     archive = open_archive(settings_of(place, seaweed), site_of(tmp_path, place))
-    flagged = [record for record in archive.reads.list_instances(study_of(FIRST)) if NON_PRIMARY in record.flags]
+    found = [item for part in archive.reads.parts() for item in archive.reads.inventory(part)]
+    flagged = [item for item in found if isinstance(item, InstanceRecord) and NON_PRIMARY in item.flags]
     assert [record.sop_instance_uid for record in flagged] == [OTHER.sop_instance_uid]
+    assert [record.sop_instance_uid for record in archive.reads.list_instances(study_of(FIRST))] == [
+        FIRST.sop_instance_uid
+    ]
+    [fetched] = archive.reads.fetch(study_of(FIRST), flagged, FolderSpool(tmp_path / "spool"))
+    assert isinstance(fetched, Fetched)
     source = aside(place)
     steps = remedies.resolve(source, "1", FIRST.series_uid, CHANGES)
     assert [(step.what, step.version_before, step.version_after) for step in steps] == [
