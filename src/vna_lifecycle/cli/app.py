@@ -13,7 +13,19 @@ from typing import Final
 from cyclopts import App, CycloptsError
 
 from vna_lifecycle._version import __version__
-from vna_lifecycle.cli import accepting, begin, check, deciding, gate, ledger, looking, moving, profiling, reporting
+from vna_lifecycle.cli import (
+    accepting,
+    begin,
+    check,
+    deciding,
+    gate,
+    jobs,
+    ledger,
+    looking,
+    moving,
+    profiling,
+    reporting,
+)
 from vna_lifecycle.cli.trouble import print_error, print_stopped, print_usage_error
 from vna_lifecycle.errors import VnaLifecycleError
 
@@ -38,6 +50,7 @@ VERBS: Final[tuple[Callable[..., int] | App, ...]] = (
     moving.transfer,
     accepting.accept,
     moving.run,
+    jobs.app,
     moving.catch_up,
     moving.withdraw,
     deciding.remediate,

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vna_lifecycle.engine.jobs import job_report, seconds_left
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.event import BatchClosed, BatchEnded, JobSubmitted, StudyTransferred
 from vna_lifecycle.policy.packing import BatchLimits
 from vna_lifecycle.ports import Outcome, Receipt
@@ -151,3 +153,22 @@ def dies(world: World, appends: int, *, late: bool) -> None:
     with pytest.MonkeyPatch.context() as patch, suppress(Killed), world.open() as program:
         patch.setattr(Journal, "record", dying)
         program.transfer("all")
+
+
+def test_jobs_are_listed_and_what_they_did_not_take_is_told(world: Make) -> None:
+    here = prepared(world, BatchLimits())
+    here.target.unaccounted = {SPECS[0].sop_instance_uid}
+    with here.open() as program:
+        assert seconds_left(list(program.catalog.batches()), program.clock()) is None
+        program.transfer("all")
+        (line,) = program.catalog.batches()
+        assert seconds_left([line], program.clock()) == 0.0
+        report = job_report(program.ledger, program.vault, [line], line.batch[:6])
+        assert job_report(program.ledger, program.vault, [line], line.job) == report
+        with pytest.raises(StateError, match="0 batches"):
+            job_report(program.ledger, program.vault, [line], "nothing")
+    assert (report.batch.state, report.batch.instances, report.batch.unaccounted) == ("ended", INSTANCES, 1)
+    assert [(item.code, item.sop_instance_uids) for item in report.failures] == [
+        ("unaccounted", (SPECS[0].sop_instance_uid,))
+    ]
+    assert report.warnings == ()
