@@ -48,6 +48,7 @@ from vna_lifecycle.errors import (
 from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.ports import Cancellation
 
 POLL_SECONDS = 0.5
 TOLD_EVERY_SECONDS = 0.2
@@ -57,7 +58,10 @@ LONGEST_WAIT = dt.timedelta(minutes=15)
 
 @define
 class Transfer:
-    """Work on one wave. ``allowance`` gives the share of the rate that is allowed now (0: begin nothing new)."""
+    """Work on one wave. ``allowance`` gives the share of the rate that is allowed now (0: begin nothing new).
+
+    ``cancelled`` is the coordinator's: workers in other processes do not hear of it, and finish what they are at.
+    """
 
     journal: Journal
     bench: Workbench
@@ -68,6 +72,7 @@ class Transfer:
     seconds: Callable[[], float]
     sleep: Callable[[float], object]
     allowance: Callable[[], float]
+    cancelled: Cancellation
     tell: Tell = silent
     _flights: dict[Future[Any], Flight] = field(factory=dict, init=False)
     _again: deque[tuple[dt.datetime, StudyWork]] = field(factory=deque, init=False)
@@ -177,7 +182,7 @@ class Transfer:
             self._paused = self.journal.catalog.paused(wave)
         if self._stop is not None:
             return "stopped"
-        if self.bench.cancelled.is_set():
+        if self.cancelled.is_set():
             return "cancelled"
         if self._paused:
             return "paused"
@@ -264,7 +269,7 @@ class Transfer:
                     return Step(then=Then.END)
                 self._awaiting.staged(flight, result)
                 return Step(then=Then.AWAIT)
-            case "store" if self.bench.cancelled.is_set():
+            case "store" if self.cancelled.is_set():
                 return after_cancelled_store(self.journal, flight, result)
             case "store":
                 self._seen_working.add(self.policy.target)

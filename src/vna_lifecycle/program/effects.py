@@ -96,6 +96,7 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
         seconds=time.monotonic,
         sleep=program.cancelled.wait,
         allowance=pacing.allowance,
+        cancelled=program.cancelled,
         tell=tell,
     )
     return work.run(wave, retry=retry)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
 import pytest
 
 from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, StateError
+from vna_lifecycle.program import effects
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
 from vna_lifecycle.testing.objects import ObjectSpec
 
@@ -211,3 +213,24 @@ def test_workers_that_never_finish_anything_stop_the_wave_with_advice(
     assert "__main__" in caught.value.hint
     with w.open() as program:
         assert program.transfer("all").outcome == "complete"
+
+
+def test_cancelling_stops_the_wave_also_where_workers_cannot_hear_of_it(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers in other processes finish what they are at; the coordinator begins nothing new."""
+    w = world([ObjectSpec(study=s, patient_id=f"P{s}") for s in range(1, 30)])
+    make = effects.make_bench
+
+    def deaf(*arguments: Any) -> Any:
+        bench, executor = make(*arguments)
+        bench.cancelled = threading.Event()
+        return bench, executor
+
+    monkeypatch.setattr(effects, "make_bench", deaf)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        result = program.transfer("all", progress=lambda told: program.cancel() if told.done else None)
+    assert result.outcome == "cancelled"
+    assert 0 < result.transferred < 29
