@@ -1,0 +1,263 @@
+"""Requests to one origin, and never to another: credentials, TLS, time limits, short retries, bounded answers."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
+
+import stamina
+from urllib3 import BaseHTTPResponse, Timeout
+from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
+from urllib3.exceptions import HTTPError
+
+from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
+from vna_lifecycle.adapters.dicomweb.trouble import PASSING, broken, redirect_error, status_error, transport_error
+from vna_lifecycle.errors import ArchiveError, ConfigurationError
+from vna_lifecycle.ports import Site
+
+CHUNK: Final = 256 << 10
+_LARGEST_ANSWER: Final = 64 << 20  # of JSON; a page of 500 answers has about 1 MB
+_SLOWEST: Final = 1 << 10  # bytes per second, once an answer has lasted longer than the read timeout
+_SMALL_REST: Final = 64 << 10
+_SECONDS: Final = 30.0
+_LONGEST_WAIT: Final = 8.0
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_T = TypeVar("_T")
+
+
+class Connection:
+    """The origin that the settings name. Threads may share it."""
+
+    def __init__(self, settings: DicomwebSettings, site: Site) -> None:
+        """Prepare; nothing is sent yet.
+
+        Raises:
+            ConfigurationError: a secret or a certificate cannot be used.
+        """
+        self.settings = settings
+        self.site = site
+        self.archive = site.name
+        self._root = urlsplit(settings.url).path.rstrip("/")
+        options: dict[str, Any] = {}
+        if settings.url.startswith("https"):
+            options["ssl_context"] = _tls(settings)
+        self._pool: HTTPConnectionPool = connection_from_url(
+            settings.url,
+            maxsize=settings.connections + 1,  # whoever lists while others fetch
+            block=False,
+            retries=False,
+            timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
+            blocksize=CHUNK,
+            **options,
+        )
+        self._authorization = self._credentials()
+
+    def _credentials(self) -> str:
+        settings, secret = self.settings, self.site.secret
+        if settings.token is not None:
+            return f"Bearer {secret(settings.token)}"
+        if settings.user is not None and settings.password is not None:
+            pair = f"{secret(settings.user)}:{secret(settings.password)}"
+            return f"Basic {base64.b64encode(pair.encode()).decode()}"
+        return ""
+
+    def close(self) -> None:
+        """End the connections."""
+        self._pool.close()
+
+    def path(self, prefix: str, *names: str) -> str:
+        """A path below the URL; names are quoted, whatever they hold."""
+        parts = [self._root, prefix, *(quote(name, safe="") for name in names)]
+        return "/".join(part for part in parts if part) if self._root else "/" + "/".join(filter(None, parts))
+
+    @contextmanager
+    def request(
+        self,
+        path: str,
+        doing: str,
+        *,
+        accept: str,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: Callable[[], Iterable[bytes]] | None = None,
+    ) -> Iterator[BaseHTTPResponse]:
+        """An answer whose status is about what was asked for, its body not yet read.
+
+        Raises:
+            ArchiveError: there is no answer, or it is about the archive as a whole.
+        """
+        answer = self._follow(path, doing, method, {"Accept": accept, **(headers or {})}, body)
+        try:
+            yield answer
+        except (HTTPError, OSError) as error:
+            answer.close()
+            if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError):
+                raise  # a disk's
+            raise transport_error(self.archive, error, doing) from None
+        except BaseException:
+            answer.close()
+            raise
+        else:
+            _finish(answer)
+
+    def _follow(
+        self, path: str, doing: str, method: str, headers: dict[str, str], body: Callable[[], Iterable[bytes]] | None
+    ) -> BaseHTTPResponse:
+        renewed = False
+        for _ in range(4):
+            answer = self._send(path, doing, method, headers, body)
+            if answer.status in _REDIRECTS:
+                answer.close()
+                place = self._same_origin(path, answer.headers.get("Location", ""))
+                if method != "GET" or not place:
+                    raise redirect_error(self.archive, doing)
+                path = place
+            elif answer.status == 401 and not renewed and self._renew():
+                answer.close()
+                renewed = True
+            elif answer.status in PASSING or answer.status in (401, 403):
+                answer.close()
+                raise status_error(self.archive, answer.status, answer.headers, self.site.clock(), doing)
+            else:
+                return answer
+        raise redirect_error(self.archive, doing)
+
+    def _renew(self) -> bool:
+        """Whether the secrets are others now than those that were refused."""
+        before = self._authorization
+        self._authorization = self._credentials()
+        return bool(before) and before != self._authorization
+
+    def _send(
+        self, path: str, doing: str, method: str, headers: dict[str, str], body: Callable[[], Iterable[bytes]] | None
+    ) -> BaseHTTPResponse:
+        sent = {"Accept-Encoding": "identity", "User-Agent": "vna-lifecycle", **headers}
+        if self._authorization:
+            sent["Authorization"] = self._authorization
+        try:
+            answer = self._pool.urlopen(
+                method,
+                path,
+                body=None if body is None else body(),
+                headers=sent,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except (HTTPError, OSError) as error:
+            raise transport_error(self.archive, error, doing) from None
+        if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
+            answer.close()
+            message = f"{self.archive}: answered {doing} compressed, although it was asked not to"
+            raise ArchiveError(message, archive=self.archive, hint="let the archive or its proxy not compress answers")
+        return answer
+
+    def _same_origin(self, path: str, location: str) -> str:
+        """Where a redirect leads, as a path; ``""`` where that is another origin."""
+        here = urlsplit(self.settings.url)
+        try:
+            there = urlsplit(urljoin(f"{here.scheme}://{here.netloc}{path}", location))
+            same = _origin(here.scheme, here.hostname, here.port) == _origin(there.scheme, there.hostname, there.port)
+        except ValueError:
+            return ""
+        return (there.path + (f"?{there.query}" if there.query else "")) if location and same else ""
+
+    def again(self, call: Callable[[], _T]) -> _T:
+        """What ``call`` returns, which is made again for a short while as long as its failure may pass.
+
+        Raises:
+            ArchiveError: it lasts.
+        """
+        for attempt in stamina.retry_context(
+            on=self._worth_another, attempts=self.settings.attempts, timeout=_SECONDS, wait_max=_LONGEST_WAIT
+        ):
+            with attempt:
+                return call()
+        raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+
+    def _worth_another(self, error: Exception) -> bool | float:
+        if not isinstance(error, ArchiveError) or not error.transient or self.site.cancelled.is_set():
+            return False
+        wait = error.retry_after
+        return True if wait is None else wait if wait <= _LONGEST_WAIT else False
+
+    def chunks(self, answer: BaseHTTPResponse, doing: str) -> Iterator[bytes]:
+        """A body as it comes.
+
+        Raises:
+            ArchiveError: it comes so slowly that it would never end.
+        """
+        begun, count = time.monotonic(), 0
+        while chunk := answer.read1(CHUNK, decode_content=False):
+            yield chunk
+            count += len(chunk)
+            lasted = time.monotonic() - begun
+            if lasted > self.settings.read_timeout and count < lasted * _SLOWEST:
+                raise broken(self.archive, doing, "the answer came too slowly")
+
+    def json(self, answer: BaseHTTPResponse, doing: str) -> Any:
+        """A body that is JSON.
+
+        Raises:
+            ArchiveError: it is not, or is too large.
+        """
+        body = bytearray()
+        for chunk in self.chunks(answer, doing):
+            body += chunk
+            if len(body) > _LARGEST_ANSWER:
+                message = f"{self.archive}: the answer to {doing} has more than {_LARGEST_ANSWER >> 20} MiB"
+                raise ArchiveError(message, archive=self.archive, hint="lower page_size")
+        try:
+            return json.loads(body) if body.strip() else []
+        except (ValueError, RecursionError):
+            message = f"{self.archive}: the answer to {doing} is no JSON that can be read"
+            raise ArchiveError(message, archive=self.archive, hint="is this the URL of a DICOMweb service?") from None
+
+
+def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int]:
+    return scheme, (host or "").lower(), port or (443 if scheme == "https" else 80)
+
+
+def _finish(answer: BaseHTTPResponse) -> None:
+    """Give the connection back if its answer is, but for a little, read to its end; else end it."""
+    rest = 0
+    try:
+        if (answer.length_remaining or 0) <= _SMALL_REST:
+            while chunk := answer.read1(_SMALL_REST, decode_content=False):
+                rest += len(chunk)
+                if rest > _SMALL_REST:
+                    break
+            else:
+                answer.release_conn()
+                return
+    except (HTTPError, OSError):
+        pass
+    answer.close()
+
+
+def _tls(settings: DicomwebSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.tls_ca)
+    except (OSError, ssl.SSLError) as problem:
+        raise _unusable("tls_ca", problem) from problem
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if settings.tls_minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+    if settings.tls_certificate is not None:
+        try:
+            # An empty pass phrase: a key that has one is refused, instead of being asked for at a terminal.
+            context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
+        except (OSError, ssl.SSLError, ValueError) as problem:
+            raise _unusable("tls_certificate", problem) from problem
+    return context
+
+
+def _unusable(setting: str, problem: Exception) -> ConfigurationError:
+    why = getattr(problem, "strerror", None) or getattr(problem, "reason", None) or "it cannot be read"
+    message = f"not usable: {str(why).lower().replace('_', ' ')}"
+    return ConfigurationError(f"{setting} is {message}", problems=((setting, message),))
