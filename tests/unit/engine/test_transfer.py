@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from vna_lifecycle.engine.progress import Progress
 from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, StateError
 from vna_lifecycle.program import effects
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
@@ -231,6 +232,11 @@ def test_cancelling_stops_the_wave_also_where_workers_cannot_hear_of_it(
     with w.open() as program:
         program.take_inventory()
         program.plan()
-        result = program.transfer("all", progress=lambda told: program.cancel() if told.done else None)
+
+        def stop(told: Progress) -> None:
+            if told.activity == "transfer" and told.done:
+                program.cancel()
+
+        result = program.transfer("all", progress=stop)
     assert result.outcome == "cancelled"
     assert 0 < result.transferred < 29
