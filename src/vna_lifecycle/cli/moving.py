@@ -214,6 +214,9 @@ def withdraw(
     study: Annotated[str, Parameter(help="Only this study's: its Study Instance UID, or its label.")] = "",
     by: By,
     reason: Reason,
+    superseded: Annotated[
+        bool, Parameter(negative="", help="Also copies that the source itself has replaced by other content since.")
+    ] = False,
     dry_run: DryRun = False,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
@@ -223,7 +226,9 @@ def withdraw(
     Exit code 1 if copies had to stay.
     """
     with opened(program) as opening, telling() as tell:
-        result = opening.withdraw(wave, study=study, by=by, reason=reason, dry_run=dry_run, progress=tell)
+        result = opening.withdraw(
+            wave, study=study, by=by, reason=reason, superseded=superseded, dry_run=dry_run, progress=tell
+        )
     if show.json:
         print_json({"dry_run": dry_run, **asdict(result)})
     elif dry_run:

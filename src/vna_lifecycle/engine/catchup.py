@@ -20,6 +20,7 @@ from vna_lifecycle.model.event import CatchUpCompleted, Event, StudyChanged
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
+from vna_lifecycle.policy.readiness import counted, studies
 
 UNSEEN = (
     "Edits in place that leave every index attribute, count and size of a study as they were are seen only in the "
@@ -29,7 +30,11 @@ UNSEEN = (
 
 @frozen(kw_only=True)
 class CatchUpResult:
-    """What two passes over a source differ in. Counts are studies; ``unseen`` says what the comparison cannot see."""
+    """What two passes over a source differ in. Counts are studies; ``unseen`` says what the comparison cannot see.
+
+    ``unknown`` ones could not be compared, since the source did not hand out all of them for now: then the catch-up is
+    not complete, and the next one begins where this one did.
+    """
 
     archive: str
     previous: int
@@ -41,18 +46,25 @@ class CatchUpResult:
     refetched: int
     sampled: int
     differing: int
+    unknown: int = 0
     unseen: str = UNSEEN
 
     @property
     def equal(self) -> bool:
         """Whether nothing at all was seen to differ."""
-        return not (self.added or self.changed or self.vanished or self.differing)
+        return not (self.added or self.changed or self.vanished or self.differing or self.unknown)
 
     def __str__(self) -> str:
+        unknown = (
+            f" {studies(self.unknown)} could not be compared for now: catch up again to have this one complete."
+            if self.unknown
+            else ""
+        )
         return (
-            f"{self.archive}: {self.added} studies added, {self.changed} changed, {self.vanished} vanished, "
-            f"{self.untouched} untouched ({self.sampled} of these fetched again); {self.differing} moved studies "
-            f"differ from what was moved. {self.unseen}"
+            f"{self.archive}: {studies(self.added)} added, {self.changed} changed, {self.vanished} vanished, "
+            f"{self.untouched} untouched ({self.sampled} of these fetched again); of the studies that were moved, "
+            f"{self.differing} {'differs' if self.differing == 1 else 'differ'} from what was moved."
+            f"{unknown} {self.unseen}"
         )
 
 
@@ -78,6 +90,7 @@ def catch_up(
 
     Raises:
         StateError: there are no two complete inventories to compare.
+        KeyboardInterrupt: it was cancelled before everything was looked at; the next one begins anew.
     """
     catalog = journal.catalog
     journal.sync()
@@ -88,19 +101,21 @@ def catch_up(
     if catalog.lost_inventories(archive):
         sample = catalog.count_studies(new)
     counts = {"added": 0, "changed": 0, "vanished": 0}
-    refetched = differing = 0
+    refetched = differing = unknown = 0
     for delta in catalog.compare_inventories(old, new):
         counts[delta.kind] += 1
         # An added study may have been moved since: the pass compared with may be much older than the plan.
         seen = _look(journal, bench, catalog.work_on(catalog.label(delta.study_uid)), target, new, delta.kind)
         refetched += seen is not None
         differing += bool(seen)
+        unknown += seen is not None and bool(seen.unknown)
         tell(Progress(activity="catch-up", subject=archive, done=sum(counts.values()), total=None, unit="studies"))
     sampled = 0
     for study_uid in catalog.sample_untouched(old, new, sample, seed):
         seen = _look(journal, bench, catalog.work_on(catalog.label(study_uid)), target, new, "edited in place")
         sampled += seen is not None
         differing += bool(seen)
+        unknown += seen is not None and bool(seen.unknown)
     untouched = catalog.count_studies(new) - counts["added"] - counts["changed"]
     result = CatchUpResult(
         archive=archive,
@@ -110,10 +125,13 @@ def catch_up(
         refetched=refetched,
         sampled=sampled,
         differing=differing,
+        unknown=unknown,
         added=counts["added"],
         changed=counts["changed"],
         vanished=counts["vanished"],
     )
+    if unknown:
+        return result
     event = CatchUpCompleted(
         archive=archive,
         inventory=new,
@@ -137,11 +155,26 @@ def _look(
         return None
     study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)
     try:
-        seen = drift(journal.manifest(work.manifest_ref), fetch_again(bench, journal.catalog, study, target))
+        now = fetch_again(bench, journal.catalog, study, target)
     finally:
         bench.clear(study.label)
+    if now.cancelled or bench.cancelled.is_set():
+        raise KeyboardInterrupt
+    seen = drift(journal.manifest(work.manifest_ref), now)
     if seen:
         journal.record(list(_changed(journal, work, study, seen, inventory, reason)))
+    if seen.unknown:
+        finding = Finding(
+            kind="not-compared",
+            severity=Severity.WARNING,
+            message=f"the source did not hand out {counted(len(seen.unknown), 'instance')} for now: whether it still "
+            "holds what was moved is not known",
+            check="catch-up",
+            study=study,
+            subjects=seen.unknown,
+            remedy="Catch up again: what could not be compared is looked at then",
+        )
+        journal.record([journal.finding(finding, wave=work.wave)])
     return seen
 
 
@@ -154,8 +187,8 @@ def _changed(
     finding = Finding(
         kind="changed-at-source",
         severity=Severity.BLOCKER,
-        message=f"since it was moved, the source has {len(seen.new)} instances more, {len(seen.gone)} fewer and "
-        f"{len(seen.other)} with other content",
+        message=f"since it was moved, the source has {counted(len(seen.new), 'instance')} more, {len(seen.gone)} fewer "
+        f"and {len(seen.other)} with other content",
         check="catch-up",
         study=study,
         subjects=(*seen.new, *seen.gone, *seen.other),

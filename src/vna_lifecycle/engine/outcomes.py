@@ -11,6 +11,7 @@ from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
+from vna_lifecycle.policy.readiness import counted
 from vna_lifecycle.ports import ConflictClass, Receipt, StoreFailure
 
 CHECK = "transfer"
@@ -90,6 +91,18 @@ def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
             subjects=tuple(failure.record.sop_instance_uid for failure in failed),
             details=tuple((failure.record.sop_instance_uid, failure.record.locator) for failure in failed),
             remedy="Look at these objects at the source, then transfer the wave again with --retry",
+        )
+    if fetched.spoilt:
+        yield Finding(
+            kind="copy-not-fetched",
+            severity=Severity.WARNING,
+            message=f"of {counted(len({f.record.sop_instance_uid for f in fetched.spoilt}), 'instance')} another copy "
+            f"is at the source, which cannot be had: {fetched.spoilt[0].message}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(sorted({failure.record.sop_instance_uid for failure in fetched.spoilt})),
+            details=tuple((f.record.sop_instance_uid, f"{f.code} {f.record.locator}") for f in fetched.spoilt),
+            remedy="See whether the copy that was taken is the true one: nobody could compare the two",
         )
 
 

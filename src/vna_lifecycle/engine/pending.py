@@ -10,7 +10,7 @@ from vna_lifecycle.catalog import Catalog, StudyWork
 from vna_lifecycle.model.lifecycle import MigrationState
 
 UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STORING, MigrationState.STORED)
-UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE)
+UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE, MigrationState.WITHDRAWING)
 NOT_THE_STUDYS_FAULT = frozenset({"archive-trouble", "worker-lost"})
 PAGE = 500
 
@@ -33,7 +33,7 @@ def attempts_allowed(code: str, attempts: int) -> int:
 def pages(catalog: Catalog, wave: str, *, attempts: int, retry: bool) -> Iterator[list[StudyWork]]:
     """The studies to take up, some hundreds at a time: unfinished ones, and failures that may pass.
 
-    With ``retry`` also those that ended without success.
+    With ``retry`` also those that ended without success, or whose withdrawal did not end.
     """
     states = (*UNFINISHED, *UNSUCCESSFUL) if retry else (*UNFINISHED, MigrationState.FAILED)
     after = ""

@@ -96,7 +96,8 @@ class HeldInstance:
 class FetchedStudy:
     """All that could be had of a study.
 
-    ``answered`` says how quickly: for each archive its seconds, objects and bytes.
+    ``answered`` says how quickly: for each archive its seconds, objects and bytes. ``spoilt`` copies cannot be had,
+    while another one under the same SOP Instance UID could.
     """
 
     objects: tuple[SpooledObject, ...]
@@ -104,6 +105,7 @@ class FetchedStudy:
     failures: tuple[FetchFailure, ...]
     present_before: tuple[str, ...]
     answered: tuple[tuple[str, float, int, int], ...] = ()
+    spoilt: tuple[FetchFailure, ...] = ()
     cancelled: bool = False
 
     @property
@@ -167,7 +169,8 @@ def fetch_study(
             objects.append(settled)
         else:
             held.append(settled)
-    missed = [failure for failure in failures if failure.transient or failure.record.sop_instance_uid not in contents]
+    spoilt = [f for f in failures if not f.transient and f.record.sop_instance_uid in contents]
+    missed = [failure for failure in failures if failure not in spoilt]
     before = tuple(record.sop_instance_uid for record in bench.archive(target).reads.list_instances(study))
     return FetchedStudy(
         objects=tuple(objects),
@@ -175,6 +178,7 @@ def fetch_study(
         failures=tuple(missed),
         present_before=before,
         answered=tuple(answered),
+        spoilt=tuple(spoilt),
     )
 
 

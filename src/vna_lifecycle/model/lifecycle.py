@@ -78,6 +78,9 @@ TRANSITIONS: Final[Mapping[tuple[MigrationState, str], MigrationState]] = Mappin
         (_S.TRANSFERRED, "withdraw-intended"): _S.WITHDRAWING,
         (_S.WITHDRAWING, "withdraw-intended"): _S.WITHDRAWING,
         (_S.WITHDRAWING, "study-withdrawn"): _S.WITHDRAWN,
+        (_S.WITHDRAWING, "study-fetched"): _S.FETCHED,  # it could not be ended: what was removed is put back
+        (_S.WITHDRAWING, "study-failed"): _S.FAILED,
+        (_S.WITHDRAWING, "study-held"): _S.HELD,
         (_S.WITHDRAWN, "wave-planned"): _S.PLANNED,
         (_S.WITHDRAWN, "studies-excluded"): _S.EXCLUDED,
     }

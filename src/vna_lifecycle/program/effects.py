@@ -19,7 +19,7 @@ from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer
 from vna_lifecycle.engine.transfer_result import TransferResult
-from vna_lifecycle.engine.withdraw import WithdrawResult, withdraw_wave
+from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult, withdraw_wave
 from vna_lifecycle.model.event import LeaseTaken
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import WavePlan
@@ -50,13 +50,10 @@ def plan(program: Program, journal: Journal, *, dry_run: bool) -> WavePlan:
     )
 
 
-def withdraw(
-    program: Program, journal: Journal, wave: str, *, study: str, by: str, reason: str, dry_run: bool, tell: Tell
-) -> WithdrawResult:
+def withdraw(program: Program, journal: Journal, wave: str, request: WithdrawRequest, tell: Tell) -> WithdrawResult:
     """Take copies back from the target."""
     bench = local_bench(program, Pacing(program.config.execution, program.clock))
-    target = program.config.migration.target
-    return withdraw_wave(journal, bench, wave, target, by=by, reason=reason, study=study, dry_run=dry_run, tell=tell)
+    return withdraw_wave(journal, bench, wave, program.config.migration.target, request, tell=tell)
 
 
 def inventory(program: Program, journal: Journal, archives: Sequence[str], tell: Tell) -> list[InventoryResult]:

@@ -27,7 +27,7 @@ from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
-from vna_lifecycle.engine.withdraw import WithdrawResult
+from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.ledger import InclusionProof, Lease, Ledger, Verification, load_key
 from vna_lifecycle.model.finding import Finding
@@ -198,19 +198,19 @@ class Program:
         by: str,
         reason: str,
         study: str = "",
+        superseded: bool = False,
         dry_run: bool = False,
         progress: Tell = silent,
     ) -> WithdrawResult:
         """Take this program's own copies of a wave back from the target, each verified present at the source.
 
-        With ``study``, a Study Instance UID or label, those of this study alone.
+        With ``study``, a Study Instance UID or label, those of this study alone. With ``superseded`` also copies in
+        whose place the source holds other content by now under the same UID: the older content is then gone.
         """
-        name, person = self._wave(wave), known_person(self, by)
-        of_study = self._study(study)
+        name, by, study = self._wave(wave), known_person(self, by), self._study(study)
+        request = WithdrawRequest(by=by, reason=reason, study=study, superseded=superseded, dry_run=dry_run)
         with self._effects("withdraw") as journal:
-            return effects.withdraw(
-                self, journal, name, study=of_study, by=person, reason=reason, dry_run=dry_run, tell=progress
-            )
+            return effects.withdraw(self, journal, name, request, progress)
 
     def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
         """Inventory the sources again, compare with the pass before, and fetch touched and sampled studies again."""

@@ -8,6 +8,7 @@ import pytest
 from attrs import evolve
 
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.testing.faults import Drop
 from vna_lifecycle.testing.memory import fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -91,3 +92,27 @@ def test_there_must_be_a_pass_before(world: Any) -> None:
     w = world(SPECS)
     with w.open() as program, pytest.raises(StateError, match="two complete inventories"):
         program.catch_up()
+
+
+def test_what_the_source_does_not_hand_out_for_now_is_not_gone(world: Any) -> None:
+    w = moved(world)
+    w.source.plan.faults.append(Drop(on="fetch", nth=len(SPECS) + 1))
+    with w.open() as program:
+        (result,) = program.catch_up(sample=3)
+        assert (result.unknown, result.differing, result.equal) == (1, 0, False)
+        assert [finding.kind for finding in program.findings("all")] == ["not-compared"]
+        assert program.status().waves[0].imported == 3
+        (again,) = program.catch_up(sample=3)
+        assert again.equal
+        assert again.previous == result.previous  # the first one was not complete
+
+
+def test_a_catch_up_that_is_cancelled_says_nothing_of_what_it_did_not_see(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        program.take_inventory()
+        program.cancel()
+        with pytest.raises(KeyboardInterrupt):
+            program.catch_up(sample=3)
+        assert program.findings("all") == []
+        assert program.status().waves[0].imported == 3

@@ -12,7 +12,7 @@ from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, LeaseHeld, 
 from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.faults import Fail, SimulatedCrash
-from vna_lifecycle.testing.memory import fill, forget
+from vna_lifecycle.testing.memory import fill, forget, memory_state
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 from vna_lifecycle.vault import Vault
 
@@ -174,8 +174,9 @@ def test_outside_its_window_nothing_new_begins(world: Any) -> None:
         program.plan()
 
         def tell(progress: Any) -> None:
-            told.append(progress.note)
-            program.cancel()
+            if progress.activity == "transfer":
+                told.append(progress.note)
+                program.cancel()
 
         assert program.transfer("all", progress=tell).outcome == "cancelled"
     assert w.target.files == {}
@@ -251,3 +252,17 @@ def test_a_state_that_is_ahead_of_the_ledger_is_folded_again_from_what_the_ledge
         assert program.status().waves[0].imported == 0
         assert program.transfer("all").outcome == "complete"
         assert "study-transferred" in {event.event.kind for event in program.ledger.read()}
+
+
+def test_a_copy_that_cannot_be_read_is_told_although_another_one_was_taken(world: Any, second_source: str) -> None:
+    w = consolidated(world, second_source, [ObjectSpec()], [dicom_bytes(ObjectSpec())])
+    with w.open() as program:
+        program.take_inventory()
+        state = memory_state(second_source)
+        state.files = {locator: data[:-3] for locator, data in state.files.items()}
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+        assert [(line.kind, line.severity, line.subjects) for line in program.findings("all")] == [
+            ("copy-not-fetched", "warning", 1)
+        ]
+    assert w.same_bytes()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vna_lifecycle.testing.faults import Lose
+import pytest
+from attrs import evolve
+
+from vna_lifecycle.testing.faults import Drop, Lose
 from vna_lifecycle.testing.memory import fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -79,3 +82,92 @@ def test_a_withdrawn_wave_can_be_planned_and_moved_again(world: Any) -> None:
         program.plan()
         assert program.transfer("all").outcome == "complete"
     assert w.same_bytes()
+
+
+def edited(w: Any, old: ObjectSpec, new: ObjectSpec) -> None:
+    (locator,) = [key for key, data in w.source.files.items() if data == dicom_bytes(old)]
+    w.source.files[locator] = dicom_bytes(new)
+
+
+@pytest.fixture
+def edited_after_its_transfer(world: Any) -> Any:
+    w = moved(world)
+    edited(w, TWO_STUDIES[0], evolve(TWO_STUDIES[0], grey=200))
+    with w.open() as program:
+        program.catch_up(sample=2)
+        program.plan()
+        assert program.transfer("all").outcome == "incomplete"  # a conflict: the target has the older content
+    return w
+
+
+def kinds(program: Any, *, settled: bool = False) -> set[str]:
+    return {line.kind for line in program.findings("all", settled=settled) if line.check == "withdraw"}
+
+
+def test_what_the_source_replaced_since_is_not_withdrawn_unasked(edited_after_its_transfer: Any) -> None:
+    w = edited_after_its_transfer
+    with w.open() as program:
+        result = program.withdraw("all", by="mallory", reason="edited")
+        assert (result.withdrawn, result.kept) == (1, 1)
+        assert kinds(program) == {"source-copy-replaced"}
+        assert dict(program.status().waves[0].states) == {"incomplete": 1, "withdrawn": 1}
+    assert dicom_bytes(TWO_STUDIES[0]) in w.target.files.values()
+
+
+def test_what_the_source_replaced_since_is_withdrawn_knowingly_and_moved_again(edited_after_its_transfer: Any) -> None:
+    w = edited_after_its_transfer
+    with w.open() as program:
+        result = program.withdraw("all", by="mallory", reason="edited", superseded=True)
+        assert (result.withdrawn, result.kept, result.instances, result.superseded) == (2, 0, 4, 1)
+        assert w.target.files == {}
+        assert kinds(program, settled=True) == {"older-content-withdrawn"}
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+        assert program.verify_ledger(deep=True).ok
+    assert w.same_bytes()
+
+
+def test_older_content_of_which_the_source_holds_nothing_at_all_is_never_withdrawn(
+    edited_after_its_transfer: Any,
+) -> None:
+    w = edited_after_its_transfer
+    newer = dicom_bytes(evolve(TWO_STUDIES[0], grey=200))
+    for locator in [key for key, data in w.source.files.items() if data == newer]:
+        del w.source.files[locator]
+    with w.open() as program:
+        assert program.withdraw("all", by="mallory", reason="edited", superseded=True).kept == 1
+        assert kinds(program) == {"source-copy-gone"}
+
+
+def test_what_others_put_in_the_place_of_a_copy_stays_and_is_told(world: Any) -> None:
+    w = moved(world)
+    foreign = dicom_bytes(evolve(TWO_STUDIES[0], grey=99))
+    (locator,) = [key for key, data in w.target.files.items() if data == dicom_bytes(TWO_STUDIES[0])]
+    w.target.files[locator] = foreign
+    with w.open() as program:
+        result = program.withdraw("all", by="mallory", reason="wrong rule")
+        assert (result.withdrawn, result.kept, result.instances) == (2, 0, 3)
+        assert kinds(program) == {"not-ours-at-target"}
+    assert list(w.target.files.values()) == [foreign]
+
+
+def test_a_source_that_does_not_answer_for_now_is_not_one_that_lost_its_copy(world: Any) -> None:
+    w = moved(world)
+    w.source.plan.faults.append(Drop(on="fetch", nth=len(TWO_STUDIES) + 1))
+    with w.open() as program:
+        assert program.withdraw("all", by="mallory", reason="wrong rule").kept == 1
+        assert kinds(program) == {"source-not-answering"}
+        assert program.withdraw("all", by="mallory", reason="wrong rule").kept == 0
+    assert w.target.files == {}
+
+
+def test_a_withdrawal_that_cannot_end_is_ended_by_moving_the_study_again(world: Any) -> None:
+    w = moved(world)
+    w.target.plan.faults.append(Lose(on="withdraw", nth=1))
+    with w.open() as program:
+        assert program.withdraw("all", by="mallory", reason="wrong rule").kept == 1
+        assert dict(program.status().waves[0].states) == {"withdrawing": 1, "withdrawn": 1}
+        program.transfer("all", retry=True)
+        assert dict(program.status().waves[0].states) == {"transferred": 1, "withdrawn": 1}
+        assert kinds(program) == {"still-at-target"}
+        assert program.verify_ledger(deep=True).ok
