@@ -9,10 +9,11 @@ import pytest
 
 from peers.healthimaging import Place, settings_of, site_of
 from peers.s3 import Server
+from vna_lifecycle.adapters.healthimaging.archive import open_archive
 from vna_lifecycle.builtin import open_healthimaging
 from vna_lifecycle.model.inventory import InstanceRecord, Rung
-from vna_lifecycle.ports import Archive
-from vna_lifecycle.testing.conformance import BatchImporterSuite, SourceSuite
+from vna_lifecycle.ports import Archive, Fetched
+from vna_lifecycle.testing.conformance import BatchImporterSuite, ErasesSuite, SourceSuite
 from vna_lifecycle.testing.healthimaging import Faults, Timing
 
 pytestmark = pytest.mark.peer
@@ -57,3 +58,18 @@ class TestImportWithTheJobFolderInItsOutputUri(TestImport):
     def _place(self, make_place: Callable[..., Place], seaweed: Server) -> None:
         self.place = make_place(timing=Timing(running=30), folder_in_output_uri=True)
         self.server = seaweed
+
+
+class TestErasure(ErasesSuite):
+    rung = Rung.EQUIVALENT
+
+    @pytest.fixture(autouse=True)
+    def _place(self, make_place: Callable[..., Place], seaweed: Server) -> None:
+        self.place, self.server = make_place(deletion_seconds=20), seaweed
+
+    def open_target(self, folder: Path) -> Archive:
+        settings, site = settings_of(self.place, self.server), site_of(folder, self.place)
+        return open_archive(settings, site, pause=self.place.clock.advance)
+
+    def put(self, archive: Archive, items: Sequence[Fetched]) -> None:
+        self.place.fake.put(self.place.store, [item.path.read_bytes() for item in items])

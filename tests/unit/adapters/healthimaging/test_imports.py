@@ -147,6 +147,24 @@ def test_result_files_that_are_cut_off_leave_files_unaccounted(
     assert codes == ["stored"] * 4 + ["unaccounted"]
 
 
+def test_lines_that_come_after_the_manifest_are_waited_for(
+    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, items: list[Fetched]
+) -> None:
+    place = make_place(faults=Faults(truncate=9))
+    imports = imports_of(opened(place, seaweed, tmp_path))
+    list(imports.stage(BATCH, STUDY, items))
+    token = imports.submit(BATCH)
+    for _ in range(3):
+        assert isinstance(imports.poll(token), Pending)
+        place.clock.advance(10)
+    [job] = place.store.jobs.values()
+    key = f"{place.root}results/{place.store.id}-DicomImport-{job.id}/SUCCESS/success.ndjson"
+    cut = place.s3.get_object(Bucket=place.bucket, Key=key)["Body"].read()
+    whole = cut + b'": true}}\n'[-9:]
+    place.s3.put_object(Bucket=place.bucket, Key=key, Body=whole)
+    assert set(told(finished(place, imports, token)).values()) == {"stored"}
+
+
 def test_a_job_that_fails_as_a_whole_fails_every_file_and_can_be_tried_again(
     make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, items: list[Fetched]
 ) -> None:
