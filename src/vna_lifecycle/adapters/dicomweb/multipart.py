@@ -40,20 +40,23 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class Parts:
-    """The parts of a body, one after the other; each must be read before the next."""
+    """The parts of a body, one after the other; a part that is not read is skipped."""
 
     def __init__(self, chunks: Iterable[bytes], boundary: bytes) -> None:
         self._chunks = iter(chunks)
         self._mark = b"\r\n--" + boundary
+        self._passed = False  # whether the boundary before the next part is behind us
         self._buffer = b"\r\n"  # so that the first boundary is found like all others
 
-    def next(self, sink: Sink | None = None) -> bool:
+    def next(self) -> bool:
         """Go to the next part, or to the first; False at the end. A preamble is skipped.
 
         Raises:
             BadMultipart: the body is cut off, or its headers have no end.
         """
-        self._until_mark(sink or _ignore, None)
+        if not self._passed:
+            self._until_mark(_ignore, None)
+        self._passed = False
         while len(self._buffer) < 2:
             self._more()
         return not self._buffer.startswith(b"--")
@@ -70,7 +73,9 @@ class Parts:
             self._more()
         stated = _length(self._buffer[:end])
         self._buffer = self._buffer[end + 4 :]
-        return self._until_mark(sink, stated)
+        count = self._until_mark(sink, stated)
+        self._passed = True
+        return count
 
     def _until_mark(self, sink: Sink, stated: int | None) -> int:
         count = 0

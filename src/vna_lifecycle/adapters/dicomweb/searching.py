@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -125,5 +126,5 @@ def range_of(days: DateRange) -> str:
 
 
 def _wide(pattern: str) -> str:
-    """Archives fold text beyond ASCII differently, and take a ``?`` in a URL for many things: ``*`` covers both."""
-    return "".join(character if character.isascii() and character != "?" else "*" for character in pattern)
+    """``*`` for what URLs must quote: archives fold such text differently, and some do not undo the quoting."""
+    return re.sub(r"[^A-Za-z0-9._~-]+", "*", pattern)
