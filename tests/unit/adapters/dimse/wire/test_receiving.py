@@ -339,6 +339,8 @@ HOSTILE: dict[str, bytes] = {
     "an endless command set": asking() + pdu(4, pdv(1, 1, bytes(16000))) * 6,
     "a command set instead of the data set": asking() + message(1, storing()) * 2,
     "a data set in another context": asking() + message(1, storing()) + pdu(4, pdv(3, 2, b"abcd")),
+    "a fragment longer than its PDU": asking() + message(1, storing()) + pdu(4, b"\0\0\0\x64\1\2abcd"),
+    "a release within an object": asking() + message(1, storing()) + pdu(4, pdv(1, 0, b"abcd")) + RELEASE_RQ,
     "a store without an instance": asking() + message(1, storing(AFFECTED_INSTANCE=""), b"abcd"),
     "a store whose instance is no UID": asking() + message(1, storing(AFFECTED_INSTANCE="x" * 100), b"abcd"),
     "a store without a data set": asking() + message(1, storing(DATA_SET_TYPE=0x0101)),
@@ -385,7 +387,7 @@ def test_a_slow_loris_is_given_up_before_and_after_its_request(tmp_path: Path) -
                 connection.sendall(beginning)
                 with pytest.raises(OSError):
                     for _ in range(10):
-                        for byte in dribble[:400]:
+                        for byte in dribble[:392]:  # whole PDUs, each in good time
                             connection.sendall(bytes((byte,)))
                             time.sleep(0.02)
         wait_until(lambda: receiver.associations == 0)

@@ -419,6 +419,31 @@ def test_optional_keys_that_were_not_supported_are_noted() -> None:
         assert [found.all_keys for found in find(association, query())] == [False, True]
 
 
+def test_a_query_that_is_left_is_cancelled_and_its_late_answers_are_passed_over() -> None:
+    cancelled: list[tuple[int, bool]] = []
+
+    def script(connection: socket.socket) -> None:
+        accept(connection)
+        command = asked(connection)
+        for patient in ("A", "B"):
+            connection.sendall(message(3, answer(0x20, command, 0xFF00, data_set=True), one(patient)))
+        cancel = read_command(connection)
+        same = cs.required(cancel, cs.RESPONDED_TO) == cs.required(command, cs.MESSAGE_ID)
+        cancelled.append((cs.required(cancel, cs.FIELD), same))
+        connection.sendall(message(3, answer(0x20, command, 0xFE00)))
+        second = asked(connection)
+        connection.sendall(message(3, answer(0x20, second, 0xFF00, data_set=True), one("C")))
+        connection.sendall(message(3, answer(0x20, second, 0)))
+        connection.recv(1)
+
+    with scripted(script) as port, request(peer(port), CONTEXTS) as association:
+        for found in find(association, query()):
+            assert found.read().text(PATIENT) == "A"
+            break
+        assert [found.read().text(PATIENT) for found in find(association, query())] == ["C"]
+    assert cancelled == [(cs.C_CANCEL_RQ, True)]
+
+
 def test_an_answer_to_another_question_is_a_violation() -> None:
     def script(connection: socket.socket) -> None:
         accept(connection)
@@ -525,6 +550,32 @@ def test_the_answer_to_one_object_is_not_lost_when_the_next_breaks_the_associati
         assert isinstance(next(said)[1], StoreAnswer)
         with pytest.raises(ArchiveError):
             next(said)
+        assert not association.alive
+
+
+def test_an_answer_is_not_lost_when_the_peer_does_not_take_the_next_object(objects: list[Outgoing]) -> None:
+    with objects[1].path.open("ab") as file:
+        file.truncate(64 << 20)
+
+    def script(connection: socket.socket) -> None:
+        accept(connection)
+        command = asked(connection)
+        connection.sendall(message(1, answer(1, command, 0)))
+        time.sleep(3)
+
+    with scripted(script) as port, request(peer(port), [CT]) as association:
+        said = store(association, objects)
+        assert isinstance(next(said)[1], StoreAnswer)
+        with pytest.raises(ArchiveError, match="does not take") as caught:
+            next(said)
+        assert caught.value.transient
+        assert not association.alive
+
+
+def test_to_leave_while_an_object_is_under_way_ends_the_association(objects: list[Outgoing]) -> None:
+    with scripted(storing([0, 0, 0])) as port, request(peer(port), [CT]) as association:
+        for _ in store(association, objects):
+            break
         assert not association.alive
 
 
