@@ -72,7 +72,7 @@ def test_an_archive_that_opens_and_does_not_answer_is_unreachable(
     assert [item["reachable"] for item in told["archives"]] == [False, True]
     assert "error: old: no answer" in text
     assert "what to do next: call the vendor" in text
-    assert "new (files, target)\n    answers; can be read, can be written" in text
+    assert "new (files, target and reader)\n    answers; can be read, can be written" in text
 
 
 def test_a_target_that_cannot_be_written_is_a_problem_of_the_configuration(
