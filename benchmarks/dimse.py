@@ -16,12 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, ExplicitVRLittleEndian
 
 from benchmarks import Row, interleave
@@ -102,6 +102,16 @@ class Place:
         return self.files[0].path.parent
 
 
+@frozen(kw_only=True)
+class Listening:
+    """Where somebody listens, in which process, and how what it received is removed: never within the time."""
+
+    port: int
+    called: str = "ANY"
+    pid: int = 0
+    empty: Callable[[], None] = field(default=lambda: None)
+
+
 def run(quick: bool = False) -> list[Row]:
     pace = Pace(objects=40, small_objects=100, pulled=20, answers=2_000, frames=128, pairs=2) if quick else Pace()
     memory = Path("/dev/shm")  # noqa: S108 - so that no disk is measured
@@ -126,13 +136,12 @@ def run(quick: bool = False) -> list[Row]:
 
 
 def sending(folder: Path, place: Place, pairs: int) -> list[Row]:
-    with storescp(folder) as port:
-        dcmtk = interleave(lambda: ours(place, port), lambda: storescu(place, port), pairs)
+    with storescp(folder) as theirs:
+        dcmtk = interleave(lambda: ours(place, theirs), lambda: storescu(place, theirs), pairs)
         few = Place(folder=folder, files=place.files[: max(10, place.count // 8)])
-        stock = interleave(lambda: ours(few, port), lambda: pynetdicom(few, port), pairs)
-    with orthanc(folder) as port:
-        options: dict[str, Any] = {"called": "ORTHANC", "after": lambda: emptied(port)}
-        archive = interleave(lambda: ours(place, port, **options), lambda: storescu(place, port, **options), pairs)
+        stock = interleave(lambda: ours(few, theirs), lambda: pynetdicom(few, theirs), pairs)
+    with orthanc(folder) as theirs:
+        archive = interleave(lambda: ours(place, theirs), lambda: storescu(place, theirs), pairs)
     what = "send 0.5 MB objects"
     return [
         row(f"{what} into storescp", dcmtk, 1.7, "peer: storescu"),
@@ -166,37 +175,42 @@ def sending_small(folder: Path, place: Place, pairs: int) -> list[Row]:
 def pulling(folder: Path, place: Place, title: str, archive: Callable[..., object], pairs: int) -> list[Row]:
     with ExitStack() as stack:
         theirs = stack.enter_context(storescp(folder))
-        sink = Dropping(folder)
+        sink = Keeping(folder)
         mine = stack.enter_context(Receiver(service(sink)))
-        port = stack.enter_context(archive(folder, {OURS: mine.port, THEIRS: theirs}))  # type: ignore[arg-type]
-        called = "QR" if title == "dcmqrscp" else "ORTHANC"
-        ours(place, port, called=called)
-        dcmtk = ["-S", "-aec", called, "-aet", OURS, "127.0.0.1", str(port), "-k", "QueryRetrieveLevel=STUDY",
-                 "-k", f"StudyInstanceUID={STUDY}"]  # fmt: skip
+        source: Listening = stack.enter_context(archive(folder, {OURS: mine.port, THEIRS: theirs.port}))  # type: ignore[arg-type]
+        ours(place, evolve(source, empty=lambda: None))
+        where = ["-S", "-aec", source.called, "-aet", OURS, "127.0.0.1", str(source.port)]
+        asked = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={STUDY}"]
         keys = {0x00080052: "STUDY", 0x0020000D: STUDY}
 
         def our_move() -> float:
             begun, before = time.perf_counter(), sink.taken
-            with request(local(port, called), QUERY) as association:
+            with request(local(source), QUERY) as association:
                 for response in move(association, keys, OURS):
                     assert response.status in (0, 0xFF00)
-            assert sink.taken - before == place.count
-            return place.count / (time.perf_counter() - begun)
+            return pulled(begun, before)
 
         def our_get() -> float:
             begun, before = time.perf_counter(), sink.taken
-            with request(local(port, called), [*QUERY, CT_FROM_PEER]) as association:
+            with request(local(source), [*QUERY, CT_FROM_PEER]) as association:
                 for response in get(association, keys, sink):
                     assert response.status in (0, 0xFF00)
+            return pulled(begun, before)
+
+        def pulled(begun: float, before: int) -> float:
+            rate = place.count / (time.perf_counter() - begun)
             assert sink.taken - before == place.count
-            return place.count / (time.perf_counter() - begun)
+            emptied(sink.folder)
+            return rate
 
         def their_move() -> float:
-            return timed(place.count, ["movescu", *dcmtk[:-4], "-aem", THEIRS, *dcmtk[-4:]])
+            rate = timed(place.count, ["movescu", "-aem", THEIRS, *where, *asked])
+            theirs.empty()
+            return rate
 
         def their_get() -> float:
             with tempfile.TemporaryDirectory(dir=folder) as out:
-                return timed(place.count, ["getscu", "+B", "-pdu", PDU, "-od", out, *dcmtk])
+                return timed(place.count, ["getscu", "+B", "-pdu", PDU, "-od", out, *where, *asked])
 
         moved, got = interleave(our_move, their_move, pairs), interleave(our_get, their_get, pairs)
     return [
@@ -214,7 +228,7 @@ def querying(pace: Pace) -> list[Row]:
         def our_rate() -> float:
             nonlocal growth
             begun, count, before = time.perf_counter(), 0, 0.0
-            with request(local(port, "ANY"), QUERY[1:2]) as association:
+            with request(local(Listening(port=port)), QUERY[1:2]) as association:
                 for identifier in find(association, keys):
                     assert identifier.read().values
                     count += 1
@@ -250,10 +264,10 @@ def large(folder: Path, frames: int) -> list[Row]:
     path.write_bytes(beginning)
     os.truncate(path, len(beginning) + frames * 512 * 512 * 2)  # the pixels are a hole: they cost no memory
     begun = time.perf_counter()
-    with our_receiver(folder) as port:
-        code = f"import benchmarks.dimse as b; b.send_one({str(path)!r}, {port})"
+    with our_receiver(folder) as mine:
+        code = f"import benchmarks.dimse as b; b.send_one({str(path)!r}, {mine.port})"
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        sent, received = float(run.stdout), peak_of_receiver(port)
+        sent, received = float(run.stdout), peak(mine.pid)
     seconds = time.perf_counter() - begun
     size = path.stat().st_size / 1e9
     return [
@@ -285,49 +299,52 @@ def row(name: str, compared: object, target: float, note: str) -> Row:
 # ------------------------------------------------------------------------------------------------------------- ours
 
 
-class Dropping:
-    """A sink that writes every object as others do, and removes it once it is there."""
+class Keeping:
+    """A sink that leaves every object where it was received."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=folder))
-        self.begun = self.taken = 0
+        self.placed = self.taken = 0
 
     def place(self, offer: Offer) -> Path | int:
-        self.begun += 1
-        return self.folder / f"{self.begun}.dcm"
+        self.placed += 1
+        return self.folder / f"{self.placed}.dcm"
 
     def take(self, arrival: Arrival) -> int:
         self.taken += 1
-        arrival.path.rename(self.folder / "last.dcm")  # storescp writes over what is there, too
         return 0
 
 
-def service(sink: Dropping) -> Service:
+def emptied(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def service(sink: Keeping) -> Service:
     admission = Admission(title=OURS, transfer_syntaxes=lambda uid: UNCOMPRESSED, check_called=False)
     return Service(admission=admission, sink=sink, limits=Limits())
 
 
-def local(port: int, called: str) -> Peer:
+def local(there: Listening) -> Peer:
     timeouts = Timeouts(connect=10, answer=120, stall=60)
-    return Peer(host="127.0.0.1", port=port, called=AETitle(called), calling=OURS, timeouts=timeouts)
+    return Peer(host="127.0.0.1", port=there.port, called=AETitle(there.called), calling=OURS, timeouts=timeouts)
 
 
-def ours(place: Place, port: int, *, called: str = "ANY", after: Callable[[], None] | None = None) -> float:
+def ours(place: Place, there: Listening) -> float:
     begun = time.perf_counter()
-    with request(local(port, called), [CT]) as association:
+    with request(local(there), [CT]) as association:
         for _, answer in store(association, place.files):
             assert isinstance(answer, StoreAnswer)
             assert answer.status == 0
     rate = place.count / (time.perf_counter() - begun)
-    if after:
-        after()
+    there.empty()
     return rate
 
 
 def send_one(path: str, port: int) -> None:
     """In a process of its own: send a large object, and print the peak of memory."""
     outgoing = Outgoing(path=Path(path), sop_class_uid=EnhancedCTImageStorage, sop_instance_uid=f"2.25.{2 * 10**30}")
-    with request(local(port, "ANY"), [LARGE_CT]) as association:
+    with request(local(Listening(port=port)), [LARGE_CT]) as association:
         [(_, answer)] = store(association, [outgoing])
     assert isinstance(answer, StoreAnswer)
     assert answer.status == 0
@@ -336,29 +353,23 @@ def send_one(path: str, port: int) -> None:
 
 def receive(folder: str) -> None:
     """In a process of its own: receive until the standard input ends."""
-    with Receiver(service(Dropping(Path(folder)))) as receiver:
-        print(receiver.port, flush=True)
+    sink = Keeping(Path(folder))
+    with Receiver(service(sink)) as receiver:
+        print(receiver.port, sink.folder, flush=True)
         sys.stdin.read()
 
 
-_receivers: dict[int, int] = {}
-
-
 @contextmanager
-def our_receiver(folder: Path) -> Iterator[int]:
+def our_receiver(folder: Path) -> Iterator[Listening]:
     code = f"import benchmarks.dimse as b; b.receive({str(folder)!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
-    port = int(process.stdout.readline())
-    _receivers[port] = process.pid
+    port, out = process.stdout.readline().split()
     try:
-        yield port
+        yield Listening(port=int(port), pid=process.pid, empty=lambda: emptied(Path(out)))
     finally:
         process.communicate("")
-
-
-def peak_of_receiver(port: int) -> float:
-    return peak(_receivers[port])
+        shutil.rmtree(out)
 
 
 def peak(pid: int) -> float:
@@ -389,11 +400,11 @@ def build(folder: Path, count: int, side: int) -> Place:
 # ------------------------------------------------------------------------------------------------------------ peers
 
 
-def storescu(place: Place, port: int, *, called: str = "ANY", after: Callable[[], None] | None = None) -> float:
+def storescu(place: Place, there: Listening) -> float:
     listed = [str(one.path) for one in place.files]
-    rate = timed(place.count, ["storescu", "-R", "-pdu", PDU, "-aec", called, "127.0.0.1", str(port), *listed])
-    if after:
-        after()
+    where = ["-aec", there.called, "127.0.0.1", str(there.port)]
+    rate = timed(place.count, ["storescu", "-R", "-pdu", PDU, *where, *listed])
+    there.empty()
     return rate
 
 
@@ -403,7 +414,7 @@ def timed(count: int, command: list[str]) -> float:
     return count / (time.perf_counter() - begun)
 
 
-def pynetdicom(place: Place, port: int) -> float:
+def pynetdicom(place: Place, there: Listening) -> float:
     """pynetdicom as its users would set it up for speed, in this process. A run that loses an answer is run again."""
     from pynetdicom import AE, _config, evt
 
@@ -418,26 +429,26 @@ def pynetdicom(place: Place, port: int) -> float:
     entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     for _ in range(10):
         begun = time.perf_counter()
-        association = entity.associate("127.0.0.1", port, evt_handlers=[(evt.EVT_CONN_OPEN, nodelay)])
+        association = entity.associate("127.0.0.1", there.port, evt_handlers=[(evt.EVT_CONN_OPEN, nodelay)])
         statuses = [association.send_c_store(one.path).get("Status") for one in place.files if association.is_alive()]
         association.release()
+        rate = place.count / (time.perf_counter() - begun)
+        there.empty()
         if statuses == [0] * place.count:
-            return place.count / (time.perf_counter() - begun)
+            return rate
     raise RuntimeError("pynetdicom loses an answer in every run")
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[int]:
-    port = free_port()
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as out,
-        running(["storescp", "-pdu", PDU, "-od", out, str(port)], port),
-    ):
-        yield port
+def storescp(folder: Path) -> Iterator[Listening]:
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        there = Listening(port=free_port(), empty=lambda: emptied(Path(out)))
+        with running(["storescp", "-pdu", PDU, "-od", out, str(there.port)], there):
+            yield there
 
 
 @contextmanager
-def dcmqrscp(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[int]:
+def dcmqrscp(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[Listening]:
     port = free_port()
     with tempfile.TemporaryDirectory(dir=folder) as name:
         hosts = "".join(f"{title.lower()} = ({title}, 127.0.0.1, {at})\n" for title, at in (known or {}).items())
@@ -449,15 +460,13 @@ def dcmqrscp(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[
             "VendorTable BEGIN\nVendorTable END\n"
             f"AETable BEGIN\nQR {name}/objects RW (100, 20000mb) ANY\nAETable END\n"
         )
-        with running(["dcmqrscp", "-c", str(configuration)], port, called="QR"):
-            yield port
-
-
-_http: dict[int, int] = {}
+        there = Listening(port=port, called="QR")
+        with running(["dcmqrscp", "-c", str(configuration)], there):
+            yield there
 
 
 @contextmanager
-def orthanc(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[int]:
+def orthanc(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[Listening]:
     port, http = free_port(), free_port()
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
         configuration = {
@@ -470,31 +479,28 @@ def orthanc(folder: Path, known: dict[AETitle, int] | None = None) -> Iterator[i
         }  # fmt: skip
         Path(name, "orthanc.json").write_text(json.dumps(configuration))
         program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-        with running([program, f"{name}/orthanc.json"], port, called="ORTHANC"):
-            _http[port] = http
-            yield port
+        there = Listening(port=port, called="ORTHANC", empty=lambda: forgotten(f"http://127.0.0.1:{http}/patients"))
+        with running([program, f"{name}/orthanc.json"], there):
+            yield there
 
 
-def emptied(port: int) -> None:
-    """Let Orthanc forget the study."""
-    import urllib.request
-
-    base = f"http://127.0.0.1:{_http[port]}/patients"
-    with urllib.request.urlopen(base, timeout=30) as answer:
-        patients = json.load(answer)
-    for patient in patients:
-        asked = urllib.request.Request(f"{base}/{patient}", method="DELETE")  # noqa: S310
-        urllib.request.urlopen(asked, timeout=60).close()  # noqa: S310
+def forgotten(patients: str) -> None:
+    """Let Orthanc forget everything."""
+    with urllib.request.urlopen(patients, timeout=30) as answer:  # noqa: S310 - of our own making
+        known = json.load(answer)
+    for patient in known:
+        asked = urllib.request.Request(f"{patients}/{patient}", method="DELETE")  # noqa: S310 - of our own making
+        urllib.request.urlopen(asked, timeout=60).close()  # noqa: S310 - of our own making
 
 
 @contextmanager
-def running(command: list[str], port: int, *, called: str = "ANY") -> Iterator[None]:
+def running(command: list[str], there: Listening) -> Iterator[None]:
     process = subprocess.Popen(
         command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         deadline = time.monotonic() + 30
-        while not _answers(local(port, called)):
+        while not _answers(local(there)):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} does not run")
             time.sleep(0.1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
+from vna_lifecycle.adapters.dimse.wire.hashing import Digest
 from vna_lifecycle.adapters.dimse.wire.storing import Originator
 
 
@@ -32,14 +33,22 @@ class Offer:
 class Arrival:
     """An object that has arrived whole. ``path`` is a DICOM file (PS3.10) whose data set is what came, byte for byte.
 
-    ``size`` is the file's, ``dataset_size`` the data set's, and ``dataset_sha256`` was made as its bytes passed.
+    ``size`` is the file's, ``dataset_size`` the data set's.
     """
 
     offer: Offer
     path: Path
     size: int
     dataset_size: int
-    dataset_sha256: str
+    digest: Digest = field(repr=False, eq=False)
+
+    @property
+    def dataset_sha256(self) -> str:
+        """The digest of the data set, made as its bytes passed, in hex.
+
+        It may take a moment, in which the sender could have gone on: better asked for after `Sink.take` than within.
+        """
+        return self.digest.hexdigest()
 
 
 class Sink(Protocol):

@@ -133,28 +133,25 @@ def _written(
     link: Link, context: Accepted, offer: Offer, path: Path, patience: float, limit: int | None
 ) -> Arrival | None:
     """The object in its file; None where the disk did not take it, or it is larger than ``limit``."""
-    hashing = link.channel.hashing
-    hashing.begin()
-    update, write = hashing.update, os.write
+    digest = link.channel.hashing.begin()
+    header = head = file_header(offer)
     size = 0
-    header = file_header(offer)
     try:
         descriptor = os.open(path, _CREATE, 0o600)
     except OSError:
         _drop(link, context, patience)
         return None
-    whole = False
+    problem, whole = False, False
     try:
-        problem = not _all(descriptor, header)
         for piece in link.fragments(context, patience):
             size += len(piece)
             if problem or (limit is not None and size > limit):
                 problem = True
                 continue
             try:
-                update(piece)
-                if write(descriptor, piece) != len(piece):
-                    problem = True
+                digest.update(piece)
+                problem = os.writev(descriptor, (head, piece)) != len(head) + len(piece)
+                head = b""
             except OSError:
                 problem = True
         whole = not problem
@@ -169,12 +166,5 @@ def _written(
         path=path,
         size=len(header) + size,
         dataset_size=size,
-        dataset_sha256=hashing.hexdigest(),
+        digest=digest,
     )
-
-
-def _all(descriptor: int, data: bytes) -> bool:
-    try:
-        return os.write(descriptor, data) == len(data)
-    except OSError:
-        return False

@@ -17,9 +17,10 @@ def test_a_digest_is_that_of_the_pieces_although_their_buffers_are_used_again(se
     hashing = Hashing()
     buffers = [bytearray(200_000), bytearray(200_000)]
     marks = [0, 0]
+    made = []
     for _ in range(6):
-        hashing.begin()
-        expected = hashlib.sha256()
+        digest, expected = hashing.begin(), hashlib.sha256()
+        made.append((digest, expected))
         for number in range(chance.randrange(40)):
             side = number % 2
             hashing.before(marks[side])
@@ -27,20 +28,22 @@ def test_a_digest_is_that_of_the_pieces_although_their_buffers_are_used_again(se
             buffers[side][:size] = chance.randbytes(size)
             piece = memoryview(buffers[side])[:size]
             expected.update(piece)
-            hashing.update(piece)
+            digest.update(piece)
             marks[side] = hashing.mark()
-        assert hashing.hexdigest() == expected.hexdigest()
     hashing.close()
+    for digest, expected in made:
+        assert digest.hexdigest() == expected.hexdigest()
 
 
 def test_a_thread_is_there_only_for_what_is_large_and_ends() -> None:
     before = threading.active_count()
     hashing = Hashing()
-    hashing.update(memoryview(bytes(1000)))
+    digest = hashing.begin()
+    digest.update(memoryview(bytes(1000)))
     assert threading.active_count() == before
-    hashing.update(memoryview(bytes(100_000)))
+    digest.update(memoryview(bytes(100_000)))
     [thread] = [thread for thread in threading.enumerate() if thread.name == "dimse hashing"]
-    assert hashing.hexdigest() == hashlib.sha256(bytes(101_000)).hexdigest()
+    assert digest.hexdigest() == hashlib.sha256(bytes(101_000)).hexdigest()
     hashing.close()
     thread.join(10)
     assert not thread.is_alive()

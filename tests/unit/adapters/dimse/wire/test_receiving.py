@@ -240,15 +240,15 @@ def test_an_object_that_is_too_large_is_not_taken_and_the_next_is(tmp_path: Path
 def test_a_full_disk_is_out_of_resources_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = Gathering(tmp_path / "in")
     sink.folder.mkdir()
-    write = os.write
+    write = os.writev
     full = threading.Event()
 
-    def filling(descriptor: int, data: bytes) -> int:
+    def filling(descriptor: int, data: tuple[bytes, ...]) -> int:
         if full.is_set() and "/in/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             raise OSError(28, "No space left on device")
         return write(descriptor, data)
 
-    monkeypatch.setattr(os, "write", filling)
+    monkeypatch.setattr(os, "writev", filling)
     full.set()
     with receiving(sink) as receiver, request(peer(receiver), [CT]) as association:
         said = store(association, [outgoing(tmp_path, 1), outgoing(tmp_path, 2)])
