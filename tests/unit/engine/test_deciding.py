@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from vna_lifecycle.engine.cutover import cut_over
 from vna_lifecycle.engine.decide_acceptance import SIGNS_OFF
-from vna_lifecycle.engine.signature import fits, read_public
+from vna_lifecycle.engine.signature import fits, read_private, read_public, sign, statement
 from vna_lifecycle.errors import ConfigurationError, StateError
 from vna_lifecycle.ledger import generate_key, public_key_text
 from vna_lifecycle.model.event import CutoverAllowed, CutoverRefused, FindingsWaived, SignedOff
@@ -20,6 +21,7 @@ from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.policy.readiness import Standing
 from vna_lifecycle.program import Program
+from vna_lifecycle.program.terms import gate_terms
 from vna_lifecycle.testing.memory import fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -142,9 +144,12 @@ def test_a_waiver_for_the_program_covers_no_wave_and_the_other_way_round(decided
     d.find(wave="")
     d.find()
     with d.open() as program:
-        waive(program, wave="")
+        waive(program, wave="", expires=JUNE.date())
         assert any("odd" in each for each in blockers(program))
         assert not any("kind odd blocks the program" in each for each in program.status().cutover.reasons)
+        d.now = JUNE + dt.timedelta(days=1)
+        assert any("program; the waiver by mallory" in each for each in program.status().cutover.reasons)
+        assert not any("the waiver by" in each for each in blockers(program)), "that one is of another place"
 
 
 def test_what_is_found_again_as_it_was_is_still_covered(decided: Make) -> None:
@@ -327,33 +332,39 @@ def test_at_the_gate_nothing_counts_that_does_not_hold_today_and_the_reason_is_t
         assert any(why in reason for reason in result.reasons)
 
 
-def test_a_waiver_on_record_that_says_other_than_what_was_signed_does_not_count(decided: Make) -> None:
+@pytest.mark.parametrize(
+    ("said", "on_record", "void"),
+    [
+        ({}, {}, ""),
+        ({"origin": "vna-lifecycle/another"}, {}, "its signature does not fit what is on record"),
+        ({}, {"wave": ""}, "its signature does not fit what is on record"),
+        ({}, {"finding": "even"}, "its signature does not fit what is on record"),
+        ({}, {"findings": 2}, "its signature does not fit what is on record"),
+        ({}, {"covers_ref": "other"}, "its signature does not fit what is on record"),
+        ({}, {"reason": "fine"}, "its signature does not fit what is on record"),
+        ({}, {"expires": ""}, "its signature does not fit what is on record"),
+        ({}, {"waiver": "other"}, "its signature does not fit what is on record"),
+        ({}, {"statement": "{}"}, "its signature does not fit what is on record"),
+        ({}, {"signature": "AAAA"}, "its signature does not fit what is on record"),
+        ({}, {"key": ""}, "it is not signed, and mallory has a key in program.toml"),
+    ],
+)
+def test_a_waiver_on_record_counts_only_if_it_is_what_was_signed(
+    decided: Make, said: dict[str, Any], on_record: dict[str, Any], void: str
+) -> None:
     d = decided()
     d.find()
-    d.find("even")
     with d.open() as program:
         waive(program, expires=dt.date(2030, 6, 30))
         (event,) = [each.event for each in program.ledger.read() if isinstance(each.event, FindingsWaived)]
+        text = statement({**json.loads(event.statement), "waiver": "forged", **said})
         journal = program._journal(None)
-        journal.sync()
-        for number, forged in enumerate(
-            [
-                evolve(event, waiver="f1", finding="even"),
-                evolve(event, waiver="f2", expires=""),
-                evolve(event, waiver="f3", covers_ref=journal.keep_members([("x", "")])),
-                evolve(event, waiver="f4", statement=event.statement.replace("known", "fine")),
-                evolve(event, waiver="f5", key=""),
-                evolve(event, waiver="f6", signature="AAAA"),
-            ]
-        ):
-            journal.record([(f"forged/{number}", forged)])
-        voids = [item.void for item in program.waivers()]
-    assert voids[0] == ""
-    assert voids[1:] == [
-        *["its signature does not fit what is on record"] * 4,
-        "it is not signed, and mallory has a key in program.toml",
-        "its signature does not fit what is on record",
-    ]
+        if "covers_ref" in on_record:
+            on_record = {"covers_ref": journal.keep_members([("x", "")])}
+        signature = sign(text, read_private((d.folder / "mallory").read_text()))
+        again = evolve(event, waiver="forged", statement=text, signature=signature)
+        journal.record([("forged", evolve(again, **on_record))])
+        assert [item.void for item in program.waivers()] == ["", void]
 
 
 # ------------------------------------------------------------------------------------------------ sign-offs
@@ -437,6 +448,11 @@ def test_cutover_is_refused_with_every_reason_then_allowed_and_both_are_on_recor
             (True, 0),
         ]
         assert program.verify_ledger(deep=True).ok
+        status = program.status()
+        assert status.waves[0].blockers == program.readiness("all").blockers
+        program.catalog.reset_projection()
+    with d.open() as program:
+        assert program.status() == status
 
 
 def test_what_changed_at_the_target_behind_our_back_is_found_at_the_gate(decided: Make) -> None:
@@ -457,6 +473,21 @@ def test_what_changed_at_the_target_behind_our_back_is_found_at_the_gate(decided
         assert not program.status().waves[0].ready
         d.w.target.files[locator] = original
         assert program.cutover(by="alice", reason="now").allowed, "what is so no more is settled"
+
+
+def test_a_look_at_the_target_that_gives_no_result_refuses_cutover(decided: Make) -> None:
+    d = decided("equal_passes = 0")
+    with d.open() as program:
+        program.accept("all")
+        program.sign("all", by="mallory", key=KEY)
+        program.waive("headers-only", by="alice", reason="none")
+        journal, terms = program._journal(None), gate_terms(program)
+        result = cut_over(journal, terms, lambda wave: False, by="alice", reason="now", cancelled=lambda: False)
+        assert result is not None
+        assert result.reasons == (
+            "wave all: whether the target is still as it was accepted could not be told just now",
+            "what the sources hold could not be looked at again just now",
+        )
 
 
 def test_a_study_that_an_inventory_found_since_and_no_plan_has_placed_refuses_cutover(decided: Make) -> None:
@@ -518,3 +549,70 @@ def test_one_study_can_be_taken_back_and_excluded_and_the_rest_becomes_ready(dec
         status = program.status()
         assert status.excluded == (("of another hospital", 1),)
         assert (status.waves[0].studies, status.waves[0].instances, status.waves[0].ready) == (1, 2, True)
+
+
+def test_a_held_study_is_released_by_a_waiver_or_leaves_the_wave_by_an_exclusion(decided: Make) -> None:
+    d = decided()
+    two_people = [ObjectSpec(study=5, instance=i, patient_id=f"P{i}", patient_name=f"Other^{i}") for i in (8, 9)]
+    fill(d.w.old, [dicom_bytes(spec) for spec in two_people])
+    with d.open() as program:
+        program.take_inventory()
+        program.plan()
+        result = program.transfer("all")
+        assert (result.transferred, result.held) == (2, 1)
+        assert any("1 study held back before storing" in each for each in blockers(program))
+        (kind,) = {line.kind for line in program.findings("all") if line.origin == "hold"}
+        with pytest.raises(StateError, match="nothing of the study is at the target"):
+            program.withdraw("all", study=two_people[0].study_uid, by="alice", reason="wrong")
+        given = waive(program, kind)
+        assert program.transfer("all").outcome == "complete"
+        assert not any("held back" in each for each in blockers(program))
+        program.withdraw_waiver(given.waiver, by="alice", reason="a mistake")
+        program.withdraw("all", study=two_people[0].study_uid, by="alice", reason="two people")
+    path = d.folder / "program.toml"
+    uid = two_people[0].study_uid
+    path.write_text(f'{path.read_text()}\n[[exclusions]]\nreason = "two people"\nstudies = ["{uid}"]\n')
+    with d.open() as program:
+        program.plan()
+        assert program.status().excluded == (("two people", 1),)
+        assert {line.origin for line in program.findings("all")} == set()
+        assert program.transfer("all").outcome == "complete"
+
+
+def test_a_held_study_without_copies_may_be_excluded_at_once(decided: Make) -> None:
+    d = decided()
+    two_people = [ObjectSpec(study=5, instance=i, patient_id=f"P{i}", patient_name=f"Other^{i}") for i in (8, 9)]
+    fill(d.w.old, [dicom_bytes(spec) for spec in two_people])
+    with d.open() as program:
+        program.take_inventory()
+        program.plan()
+        assert program.transfer("all").held == 1
+    path = d.folder / "program.toml"
+    uid = two_people[0].study_uid
+    path.write_text(f'{path.read_text()}\n[[exclusions]]\nreason = "two people"\nstudies = ["{uid}"]\n')
+    with d.open() as program:
+        program.plan()
+        assert program.findings("all") == []
+        assert program.transfer("all").outcome == "complete"
+
+
+def test_a_study_that_failed_before_anything_was_stored_can_be_taken_out_too(decided: Make) -> None:
+    d = decided()
+    lost = ObjectSpec(study=3, patient_id="P3")
+    fill(d.w.old, [dicom_bytes(lost)])
+    with d.open() as program:
+        program.take_inventory()
+        program.plan()
+        gone = dicom_bytes(lost)
+        for locator in [key for key, data in d.w.source.files.items() if data == gone]:
+            del d.w.source.files[locator]
+        assert program.transfer("all").transferred == 2
+        dry = program.withdraw("all", study=lost.study_uid, by="alice", reason="lost", dry_run=True)
+        size = program.ledger.size()
+        assert (dry.withdrawn, dry.instances) == (1, 0)
+        result = program.withdraw("all", study=lost.study_uid, by="alice", reason="lost")
+        assert (result.withdrawn, result.kept, result.instances) == (1, 0, 0)
+        assert program.ledger.size() > size
+        assert dict(program.status().waves[0].states) == {"transferred": 2, "withdrawn": 1}
+        assert program.findings("all") == []
+        assert program.verify_ledger(deep=True).ok
