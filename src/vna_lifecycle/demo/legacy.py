@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from vna_lifecycle.demo.defects import plant
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import DicomRefused, StorageError
 
+MERGED: Final = "vol03 (clinic, merged 2014)"
 _PAPERS: Final = frozenset({".txt", ".json", ".dump", ".icc", ".gz"})
 
 
-def build_legacy_archive(folder: Path) -> int:
-    """Make the archive in ``folder``, which must not be there; the number of files in it.
+def build_legacy_archive(folder: Path) -> None:
+    """Make the archive in ``folder``, which must not be there.
 
     Names and places are invented, contents are copied as they are: discs that were imported with their DICOMDIRs, two
     volumes by year and modality (the second has what an earlier migration copied once more), what a file system check
-    left behind, and paperwork.
+    left behind, and paperwork. A third volume came from a clinic, with the defects that real archives have.
 
     Raises:
         StorageError: pydicom's files are not installed.
@@ -29,14 +31,13 @@ def build_legacy_archive(folder: Path) -> int:
     # Half an archive must not be taken for a whole one by the next run.
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    count = 0
-    for source, place in _places(_shipped()):
+    shipped = _shipped()
+    for source, place in _places(shipped):
         goal = partial / place
         goal.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, goal)
-        count += 1
+    plant(partial / MERGED, shipped)
     partial.rename(folder)
-    return count
 
 
 def _shipped() -> Path:
