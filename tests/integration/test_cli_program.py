@@ -235,7 +235,7 @@ def test_catch_up_ends_with_1_when_the_source_has_changed(cli: Cli, folder: Path
     assert cli("catch-up", "--json").json["sources"][0]["equal"] is True
     (folder / "old" / "IM99").write_bytes(dicom_bytes(ObjectSpec(study=4, patient_id="P4")))
     told = cli("catch-up", "--sample", "1", expect=1).out
-    assert "1 studies added" in told
+    assert "1 study added" in told
     assert "vna-lifecycle plan" in told
     assert "--sample" in cli("catch-up", "--sample", "-1", expect=2).err
 
