@@ -164,7 +164,7 @@ def store_again_and_again(patch: Patch) -> None:
 
 
 def forget_the_survey(patch: Patch) -> None:
-    patch.setattr(withdraw, "_own", lambda journal, study, expected: expected)
+    patch.setattr(withdraw, "TargetSurveyed", type("Forgotten", (), {}))
 
 
 def believe_that_copies_are_gone(patch: Patch) -> None:
