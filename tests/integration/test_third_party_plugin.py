@@ -217,12 +217,15 @@ def test_checks_from_outside_take_part_in_a_verdict(installed: Path, tmp_path: P
     }
     assert {check["provider"] for check in theirs.values()} == {"vna-lifecycle-acme 1.0"}
 
-    # the one that shares its number is corrected at the source, and the wave becomes ready
-    with zipfile.ZipFile(tmp_path / "acme" / "3.zip", "w") as archive:
-        archive.writestr(
-            "1.dcm",
-            dicom_bytes(ObjectSpec(study=3, patient_id="P3", issuer="H", accession_number="A3", patient_name="N3")),
-        )
+    # the one that is held back gets a number of its own at the source, and the wave becomes ready
+    found = verb(installed, tmp_path, "findings")["findings"]
+    [held] = [item["study_uid"] for item in found if item["kind"] == "acme-accession-shared"]
+    number = next(number for number in (1, 3) if ObjectSpec(study=number).study_uid == held)
+    corrected = ObjectSpec(
+        study=number, patient_id=f"P{number}", issuer="H", accession_number="A9", patient_name=f"N{number}"
+    )
+    with zipfile.ZipFile(tmp_path / "acme" / f"{number}.zip", "w") as archive:
+        archive.writestr("1.dcm", dicom_bytes(corrected))
     verb(installed, tmp_path, "inventory")
     verb(installed, tmp_path, "plan")
     [moved] = verb(installed, tmp_path, "transfer")["waves"]
