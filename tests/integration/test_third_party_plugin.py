@@ -219,7 +219,7 @@ def test_checks_from_outside_take_part_in_a_verdict(installed: Path, tmp_path: P
 
     # the one that is held back gets a number of its own at the source, and the wave becomes ready
     found = verb(installed, tmp_path, "findings")["findings"]
-    [held] = [item["study_uid"] for item in found if item["kind"] == "acme-accession-shared"]
+    [held] = {item["study_uid"] for item in found if item["kind"] == "acme-accession-shared"}
     number = next(number for number in (1, 3) if ObjectSpec(study=number).study_uid == held)
     corrected = ObjectSpec(
         study=number, patient_id=f"P{number}", issuer="H", accession_number="A9", patient_name=f"N{number}"
