@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings, dicomweb_from_url
+from vna_lifecycle.adapters.dimse.settings import DimseSettings, dimse_from_url
 from vna_lifecycle.adapters.files.settings import FilesSettings, files_from_url
 from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
 from vna_lifecycle.adapters.s3.settings import S3Settings, s3_from_url
@@ -27,6 +28,7 @@ from vna_lifecycle.ports import AcceptanceCheck, Archive, Site, WaveCheck
 def vna_lifecycle_register(registry: Registry) -> None:
     """Register every built-in archive and check."""
     registry.archive("dicomweb", DicomwebSettings, open_dicomweb, schemes=("http", "https"), from_url=dicomweb_from_url)
+    registry.archive("dimse", DimseSettings, open_dimse, schemes=("dimse",), from_url=dimse_from_url)
     registry.archive("files", FilesSettings, open_files, schemes=("files",), from_url=files_from_url)
     registry.archive("healthimaging", HealthImagingSettings, open_healthimaging)
     registry.archive("s3", S3Settings, open_s3, schemes=("s3",), from_url=s3_from_url)
@@ -46,6 +48,13 @@ def vna_lifecycle_register(registry: Registry) -> None:
 def open_dicomweb(settings: DicomwebSettings, site: Site) -> Archive:
     """Open a DICOMweb archive."""
     from vna_lifecycle.adapters.dicomweb.archive import open_archive
+
+    return open_archive(settings, site)
+
+
+def open_dimse(settings: DimseSettings, site: Site) -> Archive:
+    """Open an archive that speaks DIMSE."""
+    from vna_lifecycle.adapters.dimse.archive import open_archive
 
     return open_archive(settings, site)
 

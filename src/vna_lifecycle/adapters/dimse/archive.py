@@ -1,0 +1,24 @@
+"""Opening a PACS or VNA that speaks DIMSE."""
+
+from __future__ import annotations
+
+from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.lobby import Lobby
+from vna_lifecycle.adapters.dimse.reading import Reader
+from vna_lifecycle.adapters.dimse.settings import DimseSettings
+from vna_lifecycle.adapters.dimse.storing import Store
+from vna_lifecycle.ports import Archive, Site
+
+
+def open_archive(settings: DimseSettings, site: Site) -> Archive:
+    """Open an archive: it must answer a C-ECHO. Our own port is opened when something is to arrive there.
+
+    Raises:
+        ArchiveUnreachable: nobody answers there, or not with DICOM over TLS.
+        ArchiveRefused: it does not want us.
+        ConfigurationError: a certificate or key cannot be used.
+    """
+    caller = Caller(settings, site)
+    caller.check()
+    reader = Reader(caller, Lobby(settings, site))
+    return Archive(reads=reader, stores=Store(caller, reader))

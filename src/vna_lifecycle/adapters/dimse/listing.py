@@ -1,0 +1,165 @@
+"""A study as its archive lists it: study, series and image level compared, nothing lost that was answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from vna_lifecycle.adapters.dimse import answers as at
+from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.wire import Elements, Keys, find
+from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.model.inventory import Basis, InstanceRecord, Refused, SeriesAttributes, StudyRecord
+
+SEVERAL_RECORDS: Final = "several-study-records"
+LISTED_AGAIN: Final = "listed-again"
+
+
+@frozen(kw_only=True)
+class Answers:
+    """Answers that could be read, and how many could not, or name no study, series or instance as they must."""
+
+    found: list[Elements] = field(factory=list)
+    unusable: int = 0
+
+
+@frozen(kw_only=True)
+class StudyListing:
+    """What is listed of one study: one record for each patient that it is said to be of, and its instances."""
+
+    studies: tuple[StudyRecord, ...]
+    instances: tuple[InstanceRecord, ...]
+    refused: tuple[Refused, ...]
+
+
+class Lister:
+    """Asks one archive, level by level."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._patient_root = caller.settings.query_model == "patient-root"
+
+    def ask(self, keys: Keys, unique: int) -> Answers:
+        """Every answer to a query; ``unique`` is the unique key of its level.
+
+        Raises:
+            ArchiveError: the archive did not answer, twice.
+        """
+        return self._caller.again(lambda: self._once(keys, unique))
+
+    def stream(self, keys: Keys) -> Iterator[Elements]:
+        """The answers to a query as they come; to stop early cancels it. What cannot be read is left out.
+
+        Raises:
+            ArchiveError: the archive did not answer, or not to the end.
+        """
+        with self._caller.questions() as association:
+            for answer in find(association, keys, model=self._caller.models.find):
+                try:
+                    elements = answer.read()
+                except ArchiveError:
+                    continue
+                yield elements
+
+    def study(self, study_uid: str) -> list[Elements]:
+        """The archive's records of one study."""
+        found = self.ask({**at.STUDY_KEYS, at.STUDY_UID: study_uid}, at.STUDY_UID).found
+        return [answer for answer in found if answer.text(at.STUDY_UID) == study_uid]
+
+    def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
+        """What the archive lists of one study now; nothing where it has none of it."""
+        records = self.study(study_uid)
+        return self.listing(records).instances if records else ()
+
+    def listing(self, records: Sequence[Elements]) -> StudyListing:
+        """The study that these are the records of.
+
+        Raises:
+            ArchiveError: the archive did not answer.
+        """
+        first = at.study_record(records)
+        above = {at.STUDY_UID: str(first.study_uid)}
+        if self._patient_root:
+            above[at.PATIENT_ID] = first.patient.id
+        series = self.ask({**at.SERIES_KEYS, **above}, at.SERIES_UID)
+        flags = (SEVERAL_RECORDS,) if len(records) > 1 else ()
+        instances: list[InstanceRecord] = []
+        unusable, told, short = series.unusable, 0, False
+        for answer in _once_each(series.found, at.SERIES_UID):
+            attributes = at.series_attributes(first, answer)
+            listed = self.ask({**at.IMAGE_KEYS, **above, at.SERIES_UID: str(attributes.series_uid)}, at.SOP_UID)
+            unusable += listed.unusable
+            count = at.number(answer, at.SERIES_INSTANCES)
+            told += count or 0
+            found = list(_instances(first, attributes, answer, listed.found, flags))
+            short = short or len(found) < (count or 1)
+            instances += found
+        counted = evolve(first, basis=_basis(first, len(instances), told, short=short or bool(unusable)))
+        furthest = at.furthest((counted.availability, *(record.availability for record in instances)))
+        return StudyListing(
+            studies=tuple(evolve(one, basis=counted.basis, availability=furthest) for one in _by_patient(records)),
+            instances=tuple(instances),
+            refused=_refused(first.study_uid, unusable),
+        )
+
+    def _once(self, keys: Keys, unique: int) -> Answers:
+        found: list[Elements] = []
+        unusable = 0
+        with self._caller.questions() as association:
+            for answer in find(association, keys, model=self._caller.models.find):
+                try:
+                    elements = answer.read()
+                except ArchiveError:
+                    unusable += 1
+                    continue
+                if elements.text(unique):
+                    found.append(elements)
+                else:
+                    unusable += 1
+        return Answers(found=found, unusable=unusable)
+
+
+def _basis(study: StudyRecord, listed: int, told_by_series: int, *, short: bool) -> Basis:
+    """What completeness can rest on: the instances only where no count says that there are more than are listed."""
+    if listed and not short and listed >= (study.instance_count or 0):
+        return Basis.INSTANCES
+    if told_by_series:
+        return Basis.SERIES_COUNTS
+    return Basis.STUDY_COUNT if study.instance_count else Basis.NONE
+
+
+def _instances(
+    study: StudyRecord, series: SeriesAttributes, answer: Elements, listed: Iterable[Elements], flags: tuple[str, ...]
+) -> Iterator[InstanceRecord]:
+    nearest = at.furthest((at.availability(answer), study.availability))
+    listed = list(listed)
+    times = Counter(one.text(at.SOP_UID) for one in listed)
+    for one in _once_each(listed, at.SOP_UID):
+        again = (LISTED_AGAIN,) if times[one.text(at.SOP_UID)] > 1 else ()
+        yield at.instance_record(series, one, nearest, flags + again)
+
+
+def _by_patient(records: Sequence[Elements]) -> Iterator[StudyRecord]:
+    """The records merged, but never those of one patient with those of another."""
+    grouped: dict[tuple[str, str], list[Elements]] = {}
+    for record in records:
+        grouped.setdefault((record.text(at.PATIENT_ID), record.text(at.ISSUER)), []).append(record)
+    return (at.study_record(group) for group in grouped.values())
+
+
+def _once_each(found: Iterable[Elements], unique: int) -> Iterator[Elements]:
+    seen: set[str] = set()
+    for answer in found:
+        if (uid := answer.text(unique)) not in seen:
+            seen.add(uid)
+            yield answer
+
+
+def _refused(study_uid: str, unusable: int) -> tuple[Refused, ...]:
+    if not unusable:
+        return ()
+    reason = f"{unusable} answers to queries about this study cannot be read, or lack the UID that they are about"
+    return (Refused(locator=study_uid, code="unusable-answers", reason=reason),)

@@ -1,0 +1,120 @@
+"""Archives that speak DIMSE pass the suites: Orthanc by C-MOVE and by C-GET, and dcmtk's archive as a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from vna_lifecycle.adapters.dimse.archive import open_archive
+from vna_lifecycle.adapters.dimse.settings import DimseSettings
+from vna_lifecycle.dicom.compare import compare_files
+from vna_lifecycle.dicom.scan import scan_bytes
+from vna_lifecycle.model.identity import StudyRef
+from vna_lifecycle.model.inventory import InstanceRecord, Rung
+from vna_lifecycle.ports import Archive, Fetched, Receipt, StoreFailure
+from vna_lifecycle.testing.conformance import EXAMPLES, SourceSuite, StoreSuite, site
+from vna_lifecycle.testing.conformance.case import read_files, written
+
+pytestmark = pytest.mark.peer
+
+
+class _OnPeer:
+    """One empty peer for each folder."""
+
+    retrieve: Literal["move", "get"] = "move"
+    associations = 4
+
+    @pytest.fixture(autouse=True)
+    def _peers(self) -> Iterator[None]:
+        self.peers: dict[Path, Running] = {}
+        self.opened: list[Archive] = []
+        with ExitStack() as self.stack:
+            yield
+            for archive in self.opened:
+                archive.reads.close()
+
+    def run_peer(self, folder: Path) -> Running:
+        raise NotImplementedError
+
+    def open_target(self, folder: Path) -> Archive:
+        if folder not in self.peers:
+            self.peers[folder] = self.run_peer(self.stack.enter_context(folder_for_peer()))
+        peer = self.peers[folder]
+        settings = DimseSettings(
+            host=peer.host,
+            port=peer.port,
+            ae_title=peer.title,
+            calling_ae_title=OURS,
+            retrieve=self.retrieve,
+            associations=self.associations,
+            listen_host="127.0.0.1",
+            listen_port=peer.ours,
+            settle_seconds=1.0,
+        )
+        self.opened.append(open_archive(settings, site(folder)))
+        return self.opened[-1]
+
+    def open_source(self, folder: Path, objects: Sequence[bytes]) -> Archive:
+        archive = self.open_target(folder)
+        assert archive.stores is not None
+        for number, data in enumerate(objects):
+            path = folder / f"{number}.dcm"
+            path.write_bytes(data)
+            record: InstanceRecord = scan_bytes(data)
+            item = Fetched(record=record, path=path)
+            (answer,) = archive.stores.store(StudyRef(study_uid=record.study_uid), [item])
+            assert isinstance(answer, Receipt), answer
+        return archive
+
+
+class _OnOrthanc(_OnPeer):
+    def run_peer(self, folder: Path) -> Running:
+        return self.stack.enter_context(run_orthanc(folder, ours=free_port()))
+
+
+class _OnDcmqrscp(_OnPeer):
+    associations = 1  # its processes overwrite one another's index and files: it loses objects that come in parallel
+
+    def run_peer(self, folder: Path) -> Running:
+        return self.stack.enter_context(run_dcmqrscp(folder, ours=free_port(), options=("+B",)))
+
+
+class TestOrthancAsSourceByMove(_OnOrthanc, SourceSuite):
+    holds_conflicts = False
+    holds_foreign_files = False
+
+
+class TestOrthancAsSourceByGet(TestOrthancAsSourceByMove):
+    retrieve = "get"
+
+
+class TestOrthancAsTarget(_OnOrthanc, StoreSuite):
+    pass
+
+
+class TestDcmqrscpAsTarget(_OnDcmqrscp, StoreSuite):
+    def test_what_is_stored_is_read_back(self, tmp_path: Path) -> None:
+        """It agrees to no deflated and no JPEG objects, which fail by name; of the rest, it serves what was given, but
+        explicit where it was implicit or big endian."""
+        archive = self.open_target(tmp_path)
+        assert archive.stores is not None
+        refused = {DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit}
+        for spec in EXAMPLES:
+            study = StudyRef(study_uid=spec.study_uid)
+            items = written(tmp_path / f"in-{spec.sop_instance_uid}", [spec])
+            (answer,) = archive.stores.store(study, items)
+            if spec.transfer_syntax in refused:
+                assert isinstance(answer, StoreFailure)
+                assert (answer.code, answer.transient) == ("not-negotiated", False)
+                continue
+            assert isinstance(answer, Receipt)
+            found = read_files(archive, study, tmp_path / f"out-{spec.sop_instance_uid}")
+            (twin,) = (item for item in found if item.record.sop_instance_uid == spec.sop_instance_uid)
+            same = Rung.HASHED if spec.transfer_syntax == ExplicitVRLittleEndian else Rung.EQUIVALENT
+            assert compare_files(items[0].path, twin.path).rung is same

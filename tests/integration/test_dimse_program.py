@@ -1,0 +1,96 @@
+"""Programs between two archives that other people wrote, over DIMSE in both directions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from vna_lifecycle.program import Program
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+pytestmark = pytest.mark.peer
+
+STUDIES, PER_STUDY = 4, 5
+ARCHIVE = """
+[archives.{name}]
+plugin = "dimse"
+host = "{host}"
+port = {port}
+ae_title = "{title}"
+calling_ae_title = "{ours}"
+retrieve = "{retrieve}"
+listen_host = "127.0.0.1"
+listen_port = {listen}
+settle_seconds = 1.0
+associations = {associations}
+"""
+REST = """
+[program]
+name = "over DIMSE"
+[migration]
+sources = ["old"]
+target = "new"
+verify = "hashed"
+[execution]
+workers = 2
+reserve_bytes = 0
+"""
+
+
+def fill(peer: Running, folder: Path) -> None:
+    objects = []
+    for study in range(1, STUDIES + 1):
+        date = "" if study == STUDIES else f"2024022{study}"
+        for instance in range(1, PER_STUDY + 1):
+            spec = ObjectSpec(study=study, instance=instance, patient_id=f"P{study}", grey=instance, study_date=date)
+            path = folder / f"{study}-{instance}.dcm"
+            path.write_bytes(dicom_bytes(spec))
+            uid = spec.sop_instance_uid
+            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
+    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
+    with request(peer.peer(), [context]) as association:
+        answers = [answer for _, answer in store(association, objects)]
+    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+
+
+def section(name: str, peer: Running, retrieve: str) -> str:
+    return ARCHIVE.format(
+        name=name,
+        host=peer.host,
+        port=peer.port,
+        title=peer.title,
+        ours=OURS,
+        retrieve=retrieve,
+        listen=peer.ours,
+        associations=1 if peer.title == "QR" else 4,  # dcmqrscp loses objects that come in parallel
+    )
+
+
+@pytest.mark.parametrize("retrieve", ["move", "get"])
+@pytest.mark.parametrize("forth", [True, False], ids=["orthanc-to-dcmqrscp", "dcmqrscp-to-orthanc"])
+def test_a_wave_is_moved_and_read_back_byte_for_byte(tmp_path: Path, retrieve: str, forth: bool) -> None:
+    """Both archives share our one port; undated studies move too, and every object is read back at hashed."""
+    ours = free_port()
+    with (
+        folder_for_peer() as first,
+        folder_for_peer() as second,
+        run_orthanc(first, ours=ours) as orthanc,
+        run_dcmqrscp(second, ours=ours, options=("+B",)) as dcmqrscp,
+    ):
+        old, new = (orthanc, dcmqrscp) if forth else (dcmqrscp, orthanc)
+        fill(old, tmp_path)
+        folder = tmp_path / "program"
+        folder.mkdir()
+        (folder / "program.toml").write_text(REST + section("old", old, retrieve) + section("new", new, retrieve))
+        Program.init(folder)
+        with Program.open(folder) as program:
+            (inventory,) = program.take_inventory()
+            assert (inventory.studies, inventory.instances, inventory.refused) == (STUDIES, STUDIES * PER_STUDY, 0)
+            program.plan()
+            for wave in program.status().waves:
+                program.transfer(wave.name)
+            assert [dict(wave.states) for wave in program.status().waves] == [{"transferred": STUDIES}]
