@@ -92,11 +92,12 @@ class Studies:
         """
         self.write()
         self._connection.execute(delete(member))
+        touched, left = set[str](), set[tuple[str, int]]()
         for chunk in _chunks(members):
             self._connection.exec_driver_sql(_MEMBERS, chunk)
+            touched.add(str(values["wave"]))  # a wave that gets nothing stays what it was when it was accepted
         joined = member.join(migration, migration.c.label == member.c.label)
         known = select(migration.c.wave, migration.c.plan, migration.c.state).select_from(joined).distinct()
-        touched, left = {str(values["wave"])}, set()
         for old_wave, old_plan, old_state in self._connection.execute(known).all():
             fold(MigrationState(old_state), kind)  # refuses what cannot be
             touched.add(old_wave)

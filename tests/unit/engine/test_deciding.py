@@ -616,3 +616,11 @@ def test_a_study_that_failed_before_anything_was_stored_can_be_taken_out_too(dec
         assert dict(program.status().waves[0].states) == {"transferred": 2, "withdrawn": 1}
         assert program.findings("all") == []
         assert program.verify_ledger(deep=True).ok
+
+
+def test_a_plan_that_brings_a_wave_nothing_new_leaves_its_acceptance_as_it_is(decided: Make) -> None:
+    with decided().open() as program:
+        program.accept("all")
+        program.plan()
+        assert [attempt.current for attempt in program.catalog.decisions.attempts("all")] == [True]
+        program.sign("all", by="mallory", meaning="reviewed", key=KEY)
