@@ -5,6 +5,7 @@ The objects are of a lossy syntax, whose codestreams the service keeps as they a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
 from peers.s3 import Server
+from vna_lifecycle.cli import main
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -103,3 +105,31 @@ def test_what_a_completed_job_did_not_import_leaves_its_studies_incomplete(
         [wave] = program.plan().waves
         result = program.transfer(wave)
         assert (result.transferred, result.incomplete + result.failed) == (1, 2), str(result)
+
+
+def test_the_service_gives_its_reasons_for_what_a_job_did_not_take(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    faults = Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"})
+    place = make_place(wall=True, timing=Timing(running=0.2), faults=faults)
+    with Program.open(program_of(place, seaweed, tmp_path, monkeypatch)) as program:
+        program.take_inventory()
+        [wave] = program.plan().waves
+        program.transfer(wave)
+        line = next(line for line in program.catalog.batches() if line.refused)
+    show = ["jobs", "show", line.batch, "--program", str(tmp_path)]
+    capsys.readouterr()
+    assert main(show) == 0
+    offline = capsys.readouterr().out
+    assert SPECS[0].sop_instance_uid in offline
+    assert "the target says" not in offline
+    assert main([*show, "--ask"]) == 0
+    assert "the target says: completed" in capsys.readouterr().out
+    assert main([*show, "--ask", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["told"]
+    assert (told["name"], told["status"], len(told["problems"])) == (line.job, "completed", 1)
+    assert told["problems"][0]["message"]

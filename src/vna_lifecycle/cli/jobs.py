@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from attrs import asdict
 from cyclopts import App, Parameter
@@ -10,6 +10,11 @@ from cyclopts import App, Parameter
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
 from vna_lifecycle.cli.output import bytes_text, counted, print_json, safe, say
 from vna_lifecycle.cli.session import opened
+from vna_lifecycle.errors import StateError
+
+if TYPE_CHECKING:
+    from vna_lifecycle.ports import JobReport
+    from vna_lifecycle.program import Program
 
 UIDS_SHOWN = 8
 
@@ -56,6 +61,9 @@ def show_job(
     batch: Annotated[str, Parameter(help="The beginning of its key, or its job's own name.")],
     /,
     *,
+    ask: Annotated[
+        bool, Parameter(negative=(), help="Also ask the target what its job says, with its reasons.")
+    ] = False,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
 ) -> int:
@@ -64,8 +72,9 @@ def show_job(
 
     with opened(program) as opening:
         report = job_report(opening.ledger, opening.vault, list(opening.catalog.batches()), batch)
+        told = _asked(opening, report.batch.job) if ask else None
     if show.json:
-        print_json(asdict(report))
+        print_json({**asdict(report), "told": asdict(told) if told else None})
         return 0
     line = report.batch
     say(safe(f"{line.batch} ({line.wave}) {line.state}, job {line.job or 'not submitted'}"))
@@ -81,4 +90,26 @@ def show_job(
                 say(safe(f"    {uid}"))
             if len(item.sop_instance_uids) > UIDS_SHOWN:
                 say(f"    and {len(item.sop_instance_uids) - UIDS_SHOWN} more (--json shows all)")
+    if told:
+        _say_told(told)
     return 0
+
+
+def _asked(program: Program, job: str) -> JobReport:
+    target = program.config.migration.target
+    asked = program.archive(target).jobs
+    if asked is None or not job:
+        why = f"{target} tells nothing of its jobs" if asked is None else "the batch's job was not submitted yet"
+        raise StateError(why, hint="Leave out --ask")
+    return asked.job(job)
+
+
+def _say_told(told: JobReport) -> None:
+    end = f", expected to end {told.expected_end:%Y-%m-%d %H:%M} UTC" if told.expected_end else ""
+    say(safe(f"the target says: {told.status}{end}" + (f" ({told.message})" if told.message else "")))
+    for word, count in told.counts.items():
+        say(safe(f"  {word}: {count}"))
+    for problem in told.problems[:UIDS_SHOWN]:
+        say(safe(f"  {problem.code}: {problem.file}: {problem.message}"))
+    if len(told.problems) > UIDS_SHOWN:
+        say(f"  and {len(told.problems) - UIDS_SHOWN} more (--json shows all)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,8 @@ def print_json(value: Mapping[str, object], *, indent: int | None = 2) -> None:
 def _plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 

@@ -29,7 +29,7 @@ class NotTaken:
 
 
 @frozen(kw_only=True)
-class JobReport:
+class BatchReport:
     """A batch, and what its job did not take (``failures``) or took with a warning (``warnings``)."""
 
     batch: BatchLine
@@ -54,7 +54,7 @@ def seconds_left(batches: Sequence[BatchLine], now: dt.datetime) -> float | None
     return max(rate * sum(line.instances for line in waiting) - since, 0.0)
 
 
-def job_report(ledger: Ledger, vault: Vault, batches: Sequence[BatchLine], key: str) -> JobReport:
+def job_report(ledger: Ledger, vault: Vault, batches: Sequence[BatchLine], key: str) -> BatchReport:
     """Everything on record of one batch, by the beginning of its key or its job's own name.
 
     Raises:
@@ -65,7 +65,7 @@ def job_report(ledger: Ledger, vault: Vault, batches: Sequence[BatchLine], key: 
         raise StateError(f"{len(matching)} batches are named {key!r}", hint="See: vna-lifecycle jobs list")
     line = matching[0]
     if not line.results_ref:
-        return JobReport(batch=line)
+        return BatchReport(batch=line)
     failures: dict[tuple[str, str], list[str]] = {}
     warnings: dict[tuple[str, str], list[str]] = {}
     results = json.loads(vault.get(line.results_ref))
@@ -78,7 +78,7 @@ def job_report(ledger: Ledger, vault: Vault, batches: Sequence[BatchLine], key: 
                 failures.setdefault((member["study"], word), []).append(uid)
             for code in warned:
                 warnings.setdefault((member["study"], code), []).append(uid)
-    return JobReport(batch=line, failures=_listed(failures), warnings=_listed(warnings))
+    return BatchReport(batch=line, failures=_listed(failures), warnings=_listed(warnings))
 
 
 def _listed(found: dict[tuple[str, str], list[str]]) -> tuple[NotTaken, ...]:

@@ -64,7 +64,6 @@ from vna_lifecycle.ports.reading import (
 )
 from vna_lifecycle.ports.writing import (
     Batch,
-    CommitsStorage,
     ConflictClass,
     Done,
     ImportsInBatches,
@@ -89,7 +88,6 @@ __all__ = [
     "Cancellation",
     "Clock",
     "Collision",
-    "CommitsStorage",
     "ConflictClass",
     "Contradiction",
     "Demographics",

@@ -93,7 +93,7 @@ class JobToken:
 
 @frozen(kw_only=True)
 class Pending:
-    """There is no answer yet: the job is not done, or the commitment not given. ``poll_after`` is in seconds."""
+    """The job is not done. ``poll_after`` is in seconds."""
 
     poll_after: float
 
@@ -168,26 +168,7 @@ class TellsOfJobs(Protocol):
         ...
 
     def job(self, job: str) -> JobReport:
-        """One job, with its counts and problems."""
-        ...
-
-
-class CommitsStorage(Protocol):
-    """Asked now, answered later: the archive takes responsibility for objects (Storage Commitment Push, PS3.4 Annex J).
-
-    ``transaction`` is the Transaction UID (0008,1195). The engine mints it and puts it on record before it asks, so
-    that whoever takes the work up after a crash can still match the answer.
-    """
-
-    def request(self, study: StudyRef, manifest: Manifest, transaction: str) -> None:
-        """Ask for every instance of the manifest. Asking again with the same transaction is harmless.
-
-        That the request was taken says nothing about the objects.
-        """
-        ...
-
-    def answer(self, transaction: str) -> Pending | Done:
-        """What the archive said so far. Every instance that was asked for is in the results of `Done` exactly once."""
+        """One job, by the name of its `JobToken` or `JobReport`, with its counts and problems."""
         ...
 
 

@@ -42,20 +42,22 @@ class Board:
         for job in listed:
             yield _report(job, mean)
 
-    def job(self, job_id: str) -> JobReport:
-        """One job with its counts, and each file that was not imported or that has a warning.
+    def job(self, job: str) -> JobReport:
+        """One job, by its name or ID: its counts, and each file that was not imported or that has a warning.
 
         Raises:
             ArchiveError: there is none, or its results cannot be read.
         """
+        named = self._jobs.named(job)
+        job_id = named.id if named else job
         answer = self._access.attempt(
             lambda: self._access.client.get_dicom_import_job(datastoreId=self._access.datastore_id, jobId=job_id)
         )
-        job = self._jobs.read(answer["jobProperties"])
-        folder = folder_of(self._access, job)
+        read = self._jobs.read(answer["jobProperties"])
+        folder = folder_of(self._access, read)
         report = read_report(self._access.results, folder)
         counts = dict(report.counts) if report else {}
-        return _report(job, None, counts, tuple(self._problems(folder)) if report else ())
+        return _report(read, None, counts, tuple(self._problems(folder)) if report else ())
 
     def _problems(self, folder: str) -> Iterator[JobProblem]:
         for kind in ("FAILURE", "WARNING"):
