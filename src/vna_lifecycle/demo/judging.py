@@ -91,7 +91,6 @@ def settle_rest(scene: Scene) -> None:
         "contents under one UID, no program can know which one is true: a person chooses.",
     )
     with scene.program() as program:
-        _transfer(scene, program)  # the plan is new, and what holds studies back is found anew
         for kind, reason in _WAIVED.items():
             _waive(scene, program, REST, kind, reason)
         _transfer(scene, program)

@@ -228,12 +228,25 @@ class Deciding:
         return text, sign(text, read_private(key))
 
     def _nothing_to_waive(self, wave: str, kind: str, study: str, standing: frozenset[str]) -> StateError:
-        kinds = sorted({line.kind for line in self.journal.catalog.decisions.open_lines(wave, waivers=standing)})
+        decisions = self.journal.catalog.decisions
+        kinds = sorted({line.kind for line in decisions.open_lines(wave, waivers=standing)})
         of_what = "about the program" if not wave else f"in wave {wave}"
         of_study = " about this study" if study else ""
+        places = ["", *self.journal.catalog.wave_names()]
+        elsewhere = [name for name in places if name != wave and any(decisions.open_lines(name, kind, study))]
+        looks = f"transfer {wave}, then accept {wave}" if wave else "inventory, then truth"
+        if elsewhere:
+            hint = (
+                f"It is open elsewhere: waive {elsewhere[0]}"
+                if elsewhere[0]
+                else "It is about the program: name no wave"
+            )
+        elif kinds:
+            hint = f"Open are: {', '.join(kinds)}"
+        else:
+            hint = f"Nothing is open there. What there is to find is found by: {looks}"
         return StateError(
-            f"there is no open finding of kind {kind!r}{of_study} {of_what} that is not waived already",
-            hint=f"Open are: {', '.join(kinds) or 'none'}",
+            f"there is no open finding of kind {kind!r}{of_study} {of_what} that is not waived already", hint=hint
         )
 
 

@@ -7,7 +7,7 @@ taking it back is work. The rest of the wave moves meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from attrs import define, field, frozen
 
@@ -16,7 +16,7 @@ from vna_lifecycle.engine.accept_members import of_the_wave
 from vna_lifecycle.engine.examining import Answer, Call, Examiner, PreparedCheck
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Progress, Tell, silent
-from vna_lifecycle.model.event import Event, StudyHeld, StudyReleased
+from vna_lifecycle.model.event import Event, FindingRecorded, StudyHeld, StudyReleased
 from vna_lifecycle.model.finding import Finding, Origin, Severity
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 from vna_lifecycle.ports import Cancellation, WaveCase
@@ -40,6 +40,49 @@ def held_for(catalog: Catalog, wave: str) -> tuple[tuple[str, int], ...]:
         after = page[-1].label
         kinds.update(work.code for work in page)
     return tuple(sorted(kinds.items()))
+
+
+def what_holds(catalog: Catalog) -> dict[str, list[FindingLine]]:
+    """The open findings of every study that is held back, by its label: the one that holds it comes first."""
+    lines: dict[str, list[FindingLine]] = {}
+    for line in catalog.findings():
+        if line.study:
+            lines.setdefault(line.study, []).append(line)
+    return {
+        label: sorted(found, key=lambda line: line.origin != Origin.HOLD.value)
+        for label, found in lines.items()
+        if any(line.origin == Origin.HOLD.value for line in found)
+    }
+
+
+def hold_again(journal: Journal, held: Mapping[str, Sequence[FindingLine]], plan: int) -> None:
+    """Hold back in their new places what was held before a plan: it moves nothing out of the way that stood there.
+
+    ``held`` is what `what_holds` said before the plan numbered ``plan`` went on record. A study that got no place in a
+    wave is let go with its findings.
+    """
+    labels = sorted(held)
+    for first in range(0, len(labels), _PAGE):
+        events: list[tuple[str, Event]] = []
+        for label in labels[first : first + _PAGE]:
+            work = journal.catalog.work_on(label)
+            if work is None or work.state is not MigrationState.PLANNED:
+                continue
+            for line in held[label]:
+                found = FindingRecorded(
+                    finding=line.kind,
+                    severity=line.severity,
+                    check=line.check,
+                    study=label,
+                    wave=work.wave,
+                    subjects=line.subjects,
+                    evidence_ref=line.evidence_ref,
+                )
+                events.append((f"hold/plan-{plan}/{line.evidence_ref}", found))
+            holding = held[label][0]
+            event = StudyHeld(study=label, wave=work.wave, finding=holding.kind, evidence_ref=holding.evidence_ref)
+            events.append((f"hold/plan-{plan}/{label}", event))
+        journal.record(events)
 
 
 @define(kw_only=True)

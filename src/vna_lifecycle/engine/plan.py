@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from attrs import asdict, evolve
 
+from vna_lifecycle.engine.holding import hold_again, what_holds
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.event import Event, PlanDropped, StudiesExcluded, WavePlanned
@@ -26,8 +27,8 @@ def make_plan(
 ) -> WavePlan:
     """Fill the waves, in order, from the latest complete inventories of ``sources`` (in order of precedence).
 
-    Studies that moved already keep their wave; all others are planned afresh. With ``dry_run`` nothing is put on
-    record.
+    Studies that moved already keep their wave; all others are planned afresh. What was held back and has a place stays
+    held back, by the same findings, until the next transfer looks again. With ``dry_run`` nothing is put on record.
 
     Raises:
         StateError: a source has no complete inventory.
@@ -42,6 +43,7 @@ def make_plan(
     if dry_run:
         return drawn
 
+    held = what_holds(catalog)
     events: list[tuple[str, Event]] = []
     if number > 1:
         events.append((f"plan/{number}/dropped", PlanDropped(plan=number - 1, reason="planned again")))
@@ -70,6 +72,7 @@ def make_plan(
         event = StudiesExcluded(plan=number, reason=reason, studies=studies, members_ref=members)
         events.append((f"plan/{number}/excluded/{index}", event))
     journal.record(events)
+    hold_again(journal, held, number)
     return evolve(drawn, waves=tuple(planned))
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from tests.unit.engine.accepting import checks, equip, finding
 
+from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.event import StudyHeld, StudyReleased
 from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.testing.objects import ObjectSpec
 
 THREE = [ObjectSpec(study=s, patient_id=f"P{s}") for s in (1, 2, 3)]
@@ -131,3 +134,83 @@ def test_a_study_whose_blocker_is_waived_moves(world: Any) -> None:
         result = program.transfer("all")
         assert (result.outcome, result.transferred, result.held) == ("complete", 3, 0)
         assert history(program) == ["two-people", "waived"]
+
+
+def test_what_is_held_stays_held_through_a_new_plan_and_can_be_waived_at_once(world: Any) -> None:
+    w = planned(world, Rule(s2="two-people"), PEOPLE)
+    with w.open() as program:
+        program.transfer("all")
+        program.plan()
+        (line,) = program.findings("all")
+        assert (line.kind, line.study) == ("two-people", program.vault.label(THREE[1].study_uid))
+        assert program.catalog.wave_status("all").count(MigrationState.HELD) == 1
+        assert program.waive("two-people", wave="all", by="mallory", reason="both are known").findings == 1
+        result = program.transfer("all")
+        assert (result.outcome, result.held) == ("complete", 0)
+        assert history(program) == ["two-people", "two-people", "waived"]
+        assert program.verify_ledger(deep=True).ok
+
+
+def test_a_waiver_that_was_given_before_a_new_plan_holds_after_it(world: Any) -> None:
+    w = planned(world, Rule(s2="two-people"), PEOPLE)
+    with w.open() as program:
+        program.transfer("all")
+        program.waive("two-people", wave="all", by="mallory", reason="both are known")
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+
+
+def test_what_is_gone_when_a_new_plan_was_made_is_let_go_by_the_next_transfer(world: Any) -> None:
+    rule = Rule(s2="two-people")
+    w = planned(world, rule)
+    with w.open() as program:
+        program.transfer("all")
+        program.plan()
+        rule.kinds.clear()
+        assert program.transfer("all").outcome == "complete"
+        assert program.findings("all") == []
+        assert history(program) == ["two-people", "two-people", "no longer found"]
+
+
+def test_every_blocker_of_a_held_study_survives_a_new_plan_and_the_same_one_holds_it(world: Any) -> None:
+    first, second = Rule(s2="two-people"), Rule(s2="no-issuer")
+    w = world(THREE)
+    equip(w, checks(before={"early": first, "late": second}))
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        program.transfer("all")
+        before = {(line.kind, line.origin) for line in program.findings("all")}
+        assert len(before) == 2
+        for _ in range(2):
+            program.plan()
+            held_by = {(line.kind, line.origin) for line in program.findings("all")}
+            assert held_by == before
+
+
+def test_a_held_study_that_a_new_plan_leaves_out_is_let_go_with_its_findings(world: Any) -> None:
+    w = planned(world, Rule(s2="two-people"))
+    with w.open() as program:
+        program.transfer("all")
+    config = w.folder / "program.toml"
+    left_out = f'[[exclusions]]\nreason = "stays"\nstudies = ["{THREE[1].study_uid}"]\n'
+    config.write_text(f"{config.read_text()}\n{left_out}")
+    with w.open() as program:
+        program.plan()
+        assert [line for line in program.findings() if line.study] == []
+        assert program.transfer("all").outcome == "complete"
+
+
+def test_who_waives_what_is_not_there_is_told_where_it_is_or_what_looks_for_it(world: Any) -> None:
+    w = planned(world, Rule(s2="two-people"), PEOPLE)
+    with w.open() as program:
+
+        def hint(kind: str, wave: str) -> str:
+            with pytest.raises(StateError) as refused:
+                program.waive(kind, wave=wave, by="mallory", reason="known")
+            return refused.value.hint
+
+        assert hint("two-people", "all").endswith("found by: transfer all, then accept all")
+        program.transfer("all")
+        assert hint("no-issuer", "all") == "Open are: two-people"
+        assert hint("two-people", "") == "It is open elsewhere: waive all"
