@@ -11,14 +11,15 @@ from vna_lifecycle.model import event as on_record
 from vna_lifecycle.model.finding import LASTING, STEPS, Origin
 
 _LASTING: Final = finding.c.kind.startswith(LASTING)
+_INSERT: Final = insert(finding)
 
 
 def record(connection: Connection, sequence: int, event: on_record.FindingRecorded) -> None:
     """A finding is open from now on, unless the very same is open already."""
     names = ("severity", "check", "study", "wave", "subjects", "evidence_ref")
     origin = Origin(event.check) if event.check in STEPS else Origin.CHECK
-    values = {name: getattr(event, name) for name in names}
-    connection.execute(insert(finding).values(sequence=sequence, kind=event.finding, origin=origin.value, **values))
+    row = {name: getattr(event, name) for name in names}
+    connection.execute(_INSERT, row | {"sequence": sequence, "kind": event.finding, "origin": origin.value})
 
 
 def follow(connection: Connection, sequence: int, event: on_record.Event) -> None:

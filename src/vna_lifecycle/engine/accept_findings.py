@@ -13,7 +13,7 @@ from vna_lifecycle.errors import EvidenceErased
 from vna_lifecycle.model.event import FindingRecorded
 from vna_lifecycle.model.finding import Finding, Severity
 
-AT_ONCE: Final = 500
+AT_ONCE: Final = 2_000
 
 
 @frozen(kw_only=True)
