@@ -1,6 +1,6 @@
 """A program moves studies from a folder into a HealthImaging data store: jobs are awaited, and what they did is proved.
 
-The objects are of a lossy syntax, whose codestreams the service keeps as they are.
+One study is of a lossy syntax, whose codestreams the service keeps as they are; the others it transcodes without loss.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydicom.uid import JPEGBaseline8Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
 from peers.s3 import Server
@@ -54,8 +54,8 @@ reserve_bytes = 0
 workers = 2
 """
 SPECS = [
-    ObjectSpec(study=study, instance=number, patient_id=f"P{study}", transfer_syntax=JPEGBaseline8Bit)
-    for study in (1, 2, 3)
+    ObjectSpec(study=study, instance=number, patient_id=f"P{study}", transfer_syntax=syntax)
+    for study, syntax in enumerate((JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian), 1)
     for number in (1, 2, 3)
 ]
 

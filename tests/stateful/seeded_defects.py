@@ -119,7 +119,9 @@ def claim_without_reading(patch: Patch) -> None:
 def take_answers_for_proof(patch: Patch) -> None:
     def trusting(real: Any, expected: Any, seen: Any, *, required: Rung) -> Reconciliation:
         uids = tuple(entry.sop_instance_uid for entry in expected.entries)
-        return Reconciliation(match=uids, differ=(), missing=(), indeterminate=(), extra=(), below=(), rung=Rung.HASHED)
+        return Reconciliation(
+            match=uids, differ=(), missing=(), indeterminate=(), extra=(), below=(), undecided=(), rung=Rung.HASHED
+        )
 
     _wrap(patch, steps, "reconcile", trusting)
 

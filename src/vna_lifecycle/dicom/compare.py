@@ -10,15 +10,13 @@ from attrs import frozen
 
 from vna_lifecycle.dicom.canonical import canonical_header
 from vna_lifecycle.dicom.dataset import open_dataset
-from vna_lifecycle.dicom.decoded import LOSSLESS, compare_decoded
+from vna_lifecycle.dicom.decoded import comparable_decoded, decoded_digest
 from vna_lifecycle.dicom.dictionary import keyword_of
-from vna_lifecycle.dicom.digest import Examined, examine_file
+from vna_lifecycle.dicom.digest import examine_file
 from vna_lifecycle.dicom.limits import LIMITS, Limits
 from vna_lifecycle.dicom.source import file_source
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.ports import ConflictClass
-
-_FOLLOWS_SYNTAX: Final = frozenset({0x00280004, 0x00280006})  # Photometric Interpretation, Planar Configuration
 
 PATIENT_MODULE: Final = frozenset(
     {0x00081120, 0x00100010, 0x00100011, 0x00100012, 0x00100013, 0x00100014, 0x00100015, 0x00100016, 0x00100020}
@@ -38,15 +36,13 @@ class Comparison:
 
     ``rung`` is HASHED, EQUIVALENT, or None where they differ or it could not be decided. ``pixels_equal`` is None where
     it could not be decided; ``reason`` then says why. ``attributes`` are the top-level elements that differ, by
-    keyword, or as ``(gggg,eeee)`` where the dictionary has none; ``tags`` are the same as numbers. ``high_bits_equal``
-    is set where frames had to be decoded.
+    keyword, or as ``(gggg,eeee)`` where the dictionary has none; ``tags`` are the same as numbers.
     """
 
     rung: Rung | None
     pixels_equal: bool | None
     attributes: tuple[str, ...] = ()
     tags: tuple[int, ...] = ()
-    high_bits_equal: bool | None = None
     reason: str = ""
 
 
@@ -67,28 +63,21 @@ def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
     if first.digest.header_sha256 != second.digest.header_sha256:
         ours, theirs = attribute_digests(a, limits=limits), attribute_digests(b, limits=limits)
         tags = tuple(sorted(tag for tag in ours.keys() | theirs.keys() if ours.get(tag) != theirs.get(tag)))
-    equal, high_bits, reason = _pixels(a, b, first, second)
-    decoded = first.digest.pixel_sha256 != second.digest.pixel_sha256
-    substance = [tag for tag in tags if not (decoded and equal and tag in _FOLLOWS_SYNTAX)]
+    equal: bool | None = first.digest.pixel_sha256 == second.digest.pixel_sha256
+    same, reason = equal and not tags, ""
+    pixels = first.digest.pixel_sha256 and second.digest.pixel_sha256
+    if pixels and not equal and comparable_decoded(first.record.transfer_syntax, second.record.transfer_syntax):
+        decoded = decoded_digest(a, limits=limits), decoded_digest(b, limits=limits)
+        reason = decoded[0].reason or decoded[1].reason
+        equal = None if reason else decoded[0].frames_sha256 == decoded[1].frames_sha256
+        same = not reason and decoded[0].sha256 == decoded[1].sha256
     return Comparison(
-        rung=Rung.EQUIVALENT if equal and not substance else None,
+        rung=Rung.EQUIVALENT if same else None,
         pixels_equal=equal,
         attributes=tuple(keyword_of(tag) for tag in tags),
         tags=tags,
-        high_bits_equal=high_bits,
         reason=reason,
     )
-
-
-def _pixels(a: Path, b: Path, first: Examined, second: Examined) -> tuple[bool | None, bool | None, str]:
-    ours, theirs = first.digest.pixel_sha256, second.digest.pixel_sha256
-    if ours == theirs:
-        return True, None, ""
-    syntaxes = {first.record.transfer_syntax, second.record.transfer_syntax}
-    if not (ours and theirs) or len(syntaxes) == 1 or not syntaxes <= LOSSLESS:
-        return False, None, ""
-    decoded = compare_decoded(a, b)
-    return decoded.equal, decoded.high_bits_equal, decoded.reason
 
 
 def attribute_digests(path: Path, *, limits: Limits = LIMITS) -> dict[int, bytes]:

@@ -1,18 +1,30 @@
-"""Whether two objects decode to the same pixels: asked only where the syntaxes differ and both are lossless.
+"""One digest for all lossless encodings of an instance: asked for only where the codestreams differ.
 
-Frames are compared one by one as pydicom's decoders give them: allocated words, samples of one pixel side by side
-(planar configuration 0), no colour transform, no look-up table. Bits above Bits Stored are compared apart, because
-codecs do not keep them.
+``DecodedDigest.sha256`` covers the canonical header (see `canonical`) without Photometric Interpretation (0028,0004)
+and Planar Configuration (0028,0006), then the Photometric Interpretation of the decoded frames, then every frame as
+pydicom's decoders give it: words of Bits Allocated, little endian, samples of one pixel side by side, no colour
+transform but the reversible one of JPEG 2000 (YBR_RCT decodes to RGB; PS3.5 8.2.4), no look-up table. Bits above Bits
+Stored are set to 0, because codecs do not keep them, unless an overlay lies in them (60xx,0102; PS3.5 8.1.2): then they
+are content. Float pixels are taken as they are.
 """
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from itertools import zip_longest
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
+
+from vna_lifecycle.dicom.canonical import canonical_header
+from vna_lifecycle.dicom.dataset import open_dataset
+from vna_lifecycle.dicom.limits import LIMITS, Limits
+from vna_lifecycle.dicom.source import file_source
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 LOSSLESS: Final = frozenset(
     "1.2.840.10008.1.2" + suffix
@@ -20,57 +32,76 @@ LOSSLESS: Final = frozenset(
 )
 """Transfer syntaxes that cannot lose anything (PS3.5 annex A, PS3.6 table A-1)."""
 
-
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
-
-
-@frozen(kw_only=True)
-class Decoded:
-    """``equal`` is None where it could not be decided; ``reason`` then says why."""
-
-    equal: bool | None
-    high_bits_equal: bool | None = None
-    reason: str = ""
-
-
+_OVERLAYS: Final = range(0x6000, 0x6020, 2)
+_FOLLOWS_SYNTAX: Final = frozenset({0x00280004, 0x00280006})
 _UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
-def compare_decoded(first: Path, second: Path) -> Decoded:
-    """Decode both files frame by frame and compare. Needs the extra ``pixels``; anything undecodable is an answer."""
+@frozen(kw_only=True)
+class DecodedDigest:
+    """SHA-256 in hexadecimal of header and frames, and of the frames alone; ``""`` and a reason where undecodable."""
+
+    sha256: str = ""
+    frames_sha256: str = ""
+    reason: str = ""
+
+
+def comparable_decoded(one: str, other: str) -> bool:
+    """Whether objects of these two transfer syntaxes may be held against each other by what they decode to."""
+    return one != other and {one, other} <= LOSSLESS
+
+
+def decoded_digest(path: Path, *, limits: Limits = LIMITS) -> DecodedDigest:
+    """Decode an object of a `LOSSLESS` syntax frame by frame. Needs the extra ``pixels``.
+
+    Raises:
+        DicomRefused: it is not a DICOM instance that can be trusted.
+        OSError: the file cannot be opened or read.
+    """
     try:
-        import numpy as np
+        import numpy  # noqa: F401
         from pydicom import dcmread
-        from pydicom.pixels.utils import iter_pixels
     except ImportError:
-        return Decoded(equal=None, reason="the extra 'pixels' is not installed")
-    high_bits = True
+        return DecodedDigest(reason="the extra 'pixels' is not installed")
+    header = _header(path, limits)
+    frames = hashlib.sha256()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            headers = [dcmread(path, stop_before_pixels=True) for path in (first, second)]
-            stored = {int(header.BitsStored) for header in headers}
-            if len(stored) > 1:
-                return Decoded(equal=False)
-            mask = (1 << stored.pop()) - 1
+            described = dcmread(path, stop_before_pixels=True)
             # pydicom reads frames one by one from a file, unless the file must be inflated first
-            sources = [
-                dcmread(path) if header.file_meta.get("TransferSyntaxUID", "") == _DEFLATED else path
-                for path, header in zip((first, second), headers, strict=True)
-            ]
-            for ours, theirs in zip_longest(
-                *(iter_pixels(source, raw=True, correct_unused_bits=False) for source in sources)
-            ):
-                if ours is None or theirs is None or ours.shape != theirs.shape:
-                    return Decoded(equal=False)
-                if "f" in (ours.dtype.kind, theirs.dtype.kind):
-                    if ours.tobytes() != theirs.tobytes():
-                        return Decoded(equal=False)
-                    continue
-                ours, theirs = ours.astype(np.int64), theirs.astype(np.int64)
-                if not np.array_equal(ours & mask, theirs & mask):
-                    return Decoded(equal=False)
-                high_bits = high_bits and bool(np.array_equal(ours, theirs))
+            syntax = described.file_meta.get("TransferSyntaxUID", "")
+            for frame in _frames(described, dcmread(path) if syntax == _DEFLATED else path):
+                frames.update(frame)
+            photometric = str(described.get("PhotometricInterpretation", ""))
         except _UNDECODABLE as exc:
-            return Decoded(equal=None, reason=f"cannot decode ({type(exc).__name__})")
-    return Decoded(equal=True, high_bits_equal=high_bits)
+            return DecodedDigest(reason=f"cannot decode ({type(exc).__name__})")
+    header.update(("RGB" if photometric == "YBR_RCT" else photometric).encode())
+    header.update(frames.digest())
+    return DecodedDigest(sha256=header.hexdigest(), frames_sha256=frames.hexdigest())
+
+
+def _header(path: Path, limits: Limits) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    with file_source(path) as source, open_dataset(source, limits) as dataset:
+        for tag, piece in canonical_header(dataset.walk(limits), dataset.source):
+            if tag not in _FOLLOWS_SYNTAX:
+                digest.update(piece)
+    return digest
+
+
+def _frames(described: Dataset, source: Any) -> Iterator[bytes]:
+    """Each frame's words in little endian, without what lies above Bits Stored."""
+    import numpy as np
+    from pydicom.pixels.utils import iter_pixels
+
+    allocated, stored = int(described.BitsAllocated), int(described.get("BitsStored", described.BitsAllocated))
+    overlaid = any((group, 0x0102) in described and described[group, 0x0102].value for group in _OVERLAYS)
+    mask = (1 << (allocated if overlaid else stored)) - 1
+    word = np.dtype(f"<u{max(allocated // 8, 1)}")
+    for frame in iter_pixels(source, raw=True, correct_unused_bits=False):
+        if frame.dtype.kind == "f":
+            yield np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).tobytes()
+        else:
+            yield (frame.astype(word, copy=False) & word.type(mask)).tobytes()

@@ -148,8 +148,14 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
         (
             "differs-at-target",
             Severity.BLOCKER,
-            tuple(uid for uid in result.differ if uid not in set(result.below)),
+            tuple(uid for uid in result.differ if uid not in {*result.below, *result.undecided}),
             "are not at the target what they are at the source",
+        ),
+        (
+            "not-comparable-at-target",
+            Severity.BLOCKER,
+            result.undecided,
+            "were re-encoded by the target without loss, and cannot be decoded here to compare them",
         ),
         ("extra-at-target", Severity.WARNING, result.extra, "of this study are at the target but not at the source"),
     ]
@@ -171,6 +177,8 @@ _REMEDIES = {
     "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
     "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
     "differs-at-target": "Do not overwrite. Compare both objects; withdraw the study before it is used",
+    "not-comparable-at-target": "Install the extra 'pixels' and transfer the wave again with --retry; an object that "
+    "no decoder reads must be compared by other means",
     "extra-at-target": "Find out who stored them; they may be another program's, or belong to another study",
 }
 

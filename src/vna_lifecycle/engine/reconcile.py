@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vna_lifecycle.dicom.decoded import comparable_decoded
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
 
@@ -26,8 +27,10 @@ class ReadBack:
 class Reconciliation:
     """Two manifests compared as sets. Everything that was expected is in exactly one of the first four.
 
-    ``below`` are instances that are the same only at a weaker rung than required; ``indeterminate`` those that could
-    not be read for now. ``rung`` is the weakest rung among the matches, None when there are none.
+    ``below`` are instances that are the same only at a weaker rung than required; ``undecided`` those that were
+    re-encoded without loss and could not be decoded, so that nobody knows; both are also in ``differ``.
+    ``indeterminate`` are those that could not be read for now. ``rung`` is the weakest rung among the matches, None
+    when there are none.
     """
 
     match: tuple[SOPInstanceUID, ...]
@@ -36,6 +39,7 @@ class Reconciliation:
     indeterminate: tuple[SOPInstanceUID, ...]
     extra: tuple[SOPInstanceUID, ...]
     below: tuple[SOPInstanceUID, ...]
+    undecided: tuple[SOPInstanceUID, ...]
     rung: Rung | None
 
     @property
@@ -48,7 +52,7 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
     """Compare, instance by instance, at the rung that this archive is held to."""
     found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
     unreadable = {uid: transient for uid, _, transient in seen.unreadable}
-    match, differ, missing, indeterminate, below = [], [], [], [], []
+    match, differ, missing, indeterminate, below, undecided = [], [], [], [], [], []
     weakest: Rung | None = None
     for entry in expected.entries:
         uid = entry.sop_instance_uid
@@ -61,6 +65,8 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
                 differ.append(uid)
                 if rung is Rung.EQUIVALENT:
                     below.append(uid)
+                elif required <= Rung.EQUIVALENT and _undecided(entry, found[uid]):
+                    undecided.append(uid)
         elif unreadable.get(uid):
             indeterminate.append(uid)
         elif uid in unreadable:
@@ -74,6 +80,7 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
         indeterminate=tuple(indeterminate),
         extra=seen.extra,
         below=tuple(below),
+        undecided=tuple(undecided),
         rung=weakest,
     )
 
@@ -81,12 +88,21 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
 def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:
     """The strongest rung at which two instances of one SOP Instance UID are the same.
 
-    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams. Otherwise they are only LISTED
-    under the same UID, or SIZED alike.
+    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams, or, between lossless syntaxes,
+    the same once decoded. Otherwise they are only LISTED under the same UID, or SIZED alike.
     """
     a, b = one.digest, other.digest
     if a.dataset_sha256 == b.dataset_sha256:
         return Rung.HASHED
     if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256):
         return Rung.EQUIVALENT
+    lossless = comparable_decoded(one.transfer_syntax, other.transfer_syntax)
+    if lossless and a.decoded_sha256 and a.decoded_sha256 == b.decoded_sha256:
+        return Rung.EQUIVALENT
     return Rung.SIZED if a.dataset_size == b.dataset_size else Rung.LISTED
+
+
+def _undecided(one: ManifestEntry, other: ManifestEntry) -> bool:
+    a, b = one.digest, other.digest
+    lossless = comparable_decoded(one.transfer_syntax, other.transfer_syntax)
+    return lossless and bool(a.pixel_sha256 and b.pixel_sha256) and not (a.decoded_sha256 and b.decoded_sha256)

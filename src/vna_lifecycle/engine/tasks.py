@@ -12,11 +12,12 @@ from typing import Protocol
 from attrs import evolve, frozen
 
 from vna_lifecycle.dicom.compare import conflict_class
-from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
+from vna_lifecycle.dicom.decoded import LOSSLESS, comparable_decoded, decoded_digest
+from vna_lifecycle.dicom.digest import Examined, dataset_sha256, examine_file
 from vna_lifecycle.engine.reconcile import ReadBack
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import Digest, InstanceRecord, Manifest, ManifestEntry
+from vna_lifecycle.model.inventory import Digest, InstanceRecord, Manifest, ManifestEntry, Rung
 from vna_lifecycle.ports import (
     Archive,
     Cancellation,
@@ -124,11 +125,13 @@ def fetch_study(
     candidates: Sequence[Candidate],
     chosen: Sequence[tuple[str, str]],
     target: str,
+    required: Rung = Rung.HASHED,
 ) -> FetchedStudy:
     """Fetch every listed object of a study, look at each, and settle which content each SOP Instance UID has.
 
     ``chosen`` pairs SOP Instance UIDs with the data set SHA-256 that a person decided for. What was fetched counts,
-    not what was listed: an object whose UIDs are not those of its listing is a failure.
+    not what was listed: an object whose UIDs are not those of its listing is a failure. Where only
+    EQUIVALENT is ``required`` of the target, lossless objects are also digested decoded: it may re-encode them.
     """
     spool = bench.spool(study.label, "fetch")
     by_archive: dict[str, list[InstanceRecord]] = {}
@@ -144,7 +147,7 @@ def fetch_study(
             if bench.cancelled.is_set():
                 return FetchedStudy(objects=(), held=(), failures=(), present_before=(), cancelled=True)
             answers.add(item.record.locator)
-            looked = item if isinstance(item, FetchFailure) else look(name, study, item)
+            looked = item if isinstance(item, FetchFailure) else look(name, study, item, required)
             if isinstance(looked, FetchFailure):
                 failures.append(looked)
             else:
@@ -204,11 +207,12 @@ class Stopwatch:
         self.seconds += time.monotonic() - begun
 
 
-def look(archive: str, study: StudyRef, item: Fetched) -> SpooledObject | FetchFailure:
+def look(archive: str, study: StudyRef, item: Fetched, required: Rung = Rung.HASHED) -> SpooledObject | FetchFailure:
     """What an object in hand is: what was served counts, not what was listed."""
     listed = item.record
     try:
         examined = examine_file(item.path, locator=listed.locator)
+        digest = examined.digest if required > Rung.EQUIVALENT else _with_decoded(item, examined)
     except DicomRefused as refusal:
         return FetchFailure(record=listed, code=refusal.code, message=str(refusal))
     except OSError as error:
@@ -223,9 +227,15 @@ def look(archive: str, study: StudyRef, item: Fetched) -> SpooledObject | FetchF
         sop_class_uid=served.sop_class_uid,
         transfer_syntax=served.transfer_syntax,
         size=item.path.stat().st_size,
-        digest=examined.digest,
+        digest=digest,
     )
-    return SpooledObject(archive=archive, fetched=evolve(item, digest=examined.digest), entry=entry)
+    return SpooledObject(archive=archive, fetched=evolve(item, digest=digest), entry=entry)
+
+
+def _with_decoded(item: Fetched, examined: Examined) -> Digest:
+    if not examined.digest.pixel_sha256 or examined.record.transfer_syntax not in LOSSLESS:
+        return examined.digest
+    return evolve(examined.digest, decoded_sha256=decoded_digest(item.path).sha256)
 
 
 def _settle(uid: SOPInstanceUID, found: Sequence[SpooledObject], chosen: str | None) -> SpooledObject | HeldInstance:
@@ -332,11 +342,14 @@ def _read(item: Fetched, expected: ManifestEntry) -> ManifestEntry | FetchFailur
         if digest == expected.digest.dataset_sha256:
             return expected
         examined = examine_file(item.path, locator=item.record.locator)
+        other = examined.digest.pixel_sha256 != expected.digest.pixel_sha256
+        needed = other and comparable_decoded(expected.transfer_syntax, examined.record.transfer_syntax)
+        digest_now = _with_decoded(item, examined) if needed and expected.digest.decoded_sha256 else examined.digest
     except DicomRefused as refusal:
         return FetchFailure(record=item.record, code=refusal.code, message=str(refusal))
     except OSError as error:
         return FetchFailure(record=item.record, code="unreadable", message=error.strerror or "unreadable")
-    return _entry(examined.record, examined.digest, item)
+    return _entry(examined.record, digest_now, item)
 
 
 def _entry(record: InstanceRecord, digest: Digest, item: Fetched) -> ManifestEntry:

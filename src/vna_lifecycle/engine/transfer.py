@@ -213,7 +213,8 @@ class Transfer:
         flight = Flight(attempt=Attempt(study=study, wave=wave, number=work.attempt + 1))
         candidates = candidates_of(self.journal.catalog, work.study_uid)
         choices = choices_of(self.journal.catalog, study, candidates)
-        self._submit(flight, tasks.fetch_study, study, candidates, choices, self.policy.target)
+        policy = self.policy
+        self._submit(flight, tasks.fetch_study, study, candidates, choices, policy.target, policy.required)
 
     def _submit(self, flight: Flight, task: Callable[..., Any], *arguments: object) -> None:
         self._flights[self._call(task, *arguments)] = flight

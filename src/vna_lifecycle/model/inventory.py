@@ -150,13 +150,14 @@ class Digest:
 
     ``dataset_sha256`` covers the data set's bytes as served, without preamble and group 0002; ``header_sha256`` the
     canonical header; ``pixel_sha256`` the codestreams of all frames, in order, or ``""`` where the object has no pixel
-    data.
+    data; ``decoded_sha256`` header and decoded frames, or ``""`` where nobody asked for it or it cannot be decoded.
     """
 
     dataset_sha256: str
     header_sha256: str
     pixel_sha256: str
     dataset_size: int
+    decoded_sha256: str = ""
 
 
 class Rung(enum.IntEnum):

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.pixels import set_pixel_data  # noqa: F401 - loads numpy support once, outside what is measured
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from vna_lifecycle.dicom.compare import compare_files, conflict_class
-from vna_lifecycle.dicom.decoded import compare_decoded
+from vna_lifecycle.dicom.decoded import decoded_digest
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.ports import ConflictClass
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -122,7 +121,6 @@ def test_lossless_compression_is_equivalent_by_decoded_frames(
     a, b = changed("MR_small.dcm", lambda ds: ds.compress(syntax, generate_instance_uid=False))
     comparison = compare_files(a, b)
     assert (comparison.rung, comparison.pixels_equal) == (Rung.EQUIVALENT, True)
-    assert comparison.high_bits_equal is True
 
 
 def test_planar_configuration_follows_the_syntax_where_the_frames_are_equal(
@@ -158,23 +156,9 @@ def test_one_wrong_pixel_behind_lossless_compression_is_seen(changed: Callable[.
     assert (comparison.rung, comparison.pixels_equal) == (None, False)
 
 
-def test_bits_above_bits_stored_are_compared_apart(changed: Callable[..., tuple[Path, Path]], tmp_path: Path) -> None:
-    def overlay(ds: pydicom.FileDataset) -> None:
-        ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, 0
-        ds.PixelData = (np.frombuffer(ds.PixelData, "<u2") & 0x0FFF).astype("<u2").tobytes()
-
-    plain = changed("MR_small.dcm", overlay)[1]
-    ds = pydicom.dcmread(plain)
-    ds.PixelData = (np.frombuffer(ds.PixelData, "<u2") | 0x1000).tobytes()
-    marked = tmp_path / "marked.dcm"
-    ds.save_as(marked)
-    decoded = compare_decoded(plain, marked)
-    assert (decoded.equal, decoded.high_bits_equal) == (True, False)
-
-
 def test_lossy_pixels_are_never_equal_to_what_they_decode_to(changed: Callable[..., tuple[Path, Path]]) -> None:
     a, b = changed("SC_rgb_jpeg_dcmtk.dcm", lambda ds: ds.decompress(as_rgb=False, generate_instance_uid=False))
-    assert compare_decoded(a, b).equal is True
+    assert decoded_digest(a).frames_sha256 == decoded_digest(b).frames_sha256 != ""
     assert compare_files(a, b).pixels_equal is False
 
 

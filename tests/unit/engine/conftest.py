@@ -29,6 +29,7 @@ imports = {imports}
 [migration]
 sources = ["old"]
 target = "new"
+verify = "{verify}"
 [execution]
 workers = 2
 reserve_bytes = 0
@@ -39,12 +40,14 @@ reserve_bytes = 0
 class World:
     """A program and its two archives."""
 
-    def __init__(self, folder: Path, specs: list[ObjectSpec], more: str = "", *, imports: bool = False) -> None:
+    def __init__(
+        self, folder: Path, specs: list[ObjectSpec], more: str = "", *, imports: bool = False, verify: str = "hashed"
+    ) -> None:
         number = next(_numbers)
         self.old, self.new = f"old-{number}", f"new-{number}"
         self.folder = folder / "program"
         self.folder.mkdir(parents=True)
-        text = CONFIG.format(old=self.old, new=self.new, more=more, imports=str(imports).lower())
+        text = CONFIG.format(old=self.old, new=self.new, more=more, imports=str(imports).lower(), verify=verify)
         (self.folder / "program.toml").write_text(text)
         fill(self.old, [dicom_bytes(spec) for spec in specs])
         self.plugins = load_plugins(extra=[memory])
@@ -74,8 +77,8 @@ class World:
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def make(specs: list[ObjectSpec], more: str = "", *, imports: bool = False) -> World:
-        worlds.append(World(tmp_path / str(len(worlds)), specs, more, imports=imports))
+    def make(specs: list[ObjectSpec], more: str = "", *, imports: bool = False, verify: str = "hashed") -> World:
+        worlds.append(World(tmp_path / str(len(worlds)), specs, more, imports=imports, verify=verify))
         return worlds[-1]
 
     yield make

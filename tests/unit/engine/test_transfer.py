@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
+import pydicom
 import pytest
+from attrs import evolve
+from pydicom.encaps import encapsulate
+from pydicom.uid import RLELossless
 
 from vna_lifecycle.engine.progress import Progress
 from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, StateError
 from vna_lifecycle.program import effects
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
-from vna_lifecycle.testing.objects import ObjectSpec
+from vna_lifecycle.testing.memory import MemoryState
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 THREE_STUDIES = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
 
@@ -94,6 +100,58 @@ def test_an_acknowledgement_is_not_proof(world: Any, fault: Any, kind: str) -> N
     assert (result.transferred, result.incomplete) == (2, 1)
     with w.open() as program:
         assert kind in {finding.kind for finding in program.findings("all")}
+
+
+def transcoding(data: bytes, spoil: bool = False) -> bytes:
+    """What an archive makes of an object that it keeps in another lossless syntax."""
+    ds = pydicom.dcmread(io.BytesIO(data))
+    ds.compress(RLELossless, generate_instance_uid=False)
+    if spoil:
+        ds.PixelData = encapsulate([b"no RLE at all"])
+    with io.BytesIO() as file:
+        ds.save_as(file)
+        return file.getvalue()
+
+
+@pytest.mark.parametrize("imports", [False, True])
+def test_a_target_that_re_encodes_without_loss_is_held_to_what_its_objects_decode_to(
+    world: Any, monkeypatch: pytest.MonkeyPatch, imports: bool
+) -> None:
+    put = MemoryState.put
+    monkeypatch.setattr(MemoryState, "put", lambda self, uid, data: put(self, uid, transcoding(data)))
+    held = world(THREE_STUDIES, imports=imports)
+    assert run(held).transferred == 0
+    w = world(THREE_STUDIES, imports=imports, verify="equivalent")
+    assert run(w).outcome == "complete"
+    with w.open() as program:
+        assert program.findings("all") == []
+        assert {event.event.rung for event in program.ledger.read() if hasattr(event.event, "rung")} == {"equivalent"}
+
+
+def test_another_pixel_behind_a_lossless_re_encoding_differs(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = dicom_bytes(evolve(THREE_STUDIES[1], grey=77))
+    put = MemoryState.put
+
+    def change(self: MemoryState, uid: str, data: bytes) -> Any:
+        return put(self, uid, transcoding(wrong if uid == THREE_STUDIES[1].sop_instance_uid else data))
+
+    monkeypatch.setattr(MemoryState, "put", change)
+    w = world(THREE_STUDIES, verify="equivalent")
+    assert run(w).transferred == 2
+    with w.open() as program:
+        assert [(f.kind, f.subjects) for f in program.findings("all")] == [("differs-at-target", 1)]
+
+
+def test_what_a_target_re_encoded_and_nobody_can_decode_is_not_called_different(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = MemoryState.put
+    monkeypatch.setattr(MemoryState, "put", lambda self, uid, data: put(self, uid, transcoding(data, spoil=True)))
+    w = world(THREE_STUDIES[:2], verify="equivalent")
+    assert run(w).transferred == 0
+    with w.open() as program:
+        [finding] = program.findings("all")
+        assert finding.kind == "not-comparable-at-target"
 
 
 def test_an_answer_that_never_came_is_asked_for_again(world: Any) -> None:
