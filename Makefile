@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO ?= demo
+SITE ?= build/docs
 
-.PHONY: setup peers demo test check soak bench lock clean
+.PHONY: setup peers demo docs test check soak bench lock clean
 
 setup: $(READY)
 
@@ -18,6 +19,10 @@ peers: ## system packages that the tests use as real peers
 
 demo: $(READY) ## a legacy archive moves into a verified store, in a minute
 	$(BIN)/vna-lifecycle demo "$(DEMO)"
+
+docs: $(READY) ## the documentation as a site that needs no network; a warning is an error
+	$(BIN)/sphinx-build -q -W --keep-going -d "$(SITE)/.doctrees" docs "$(SITE)"
+	@echo "$(SITE)/index.html"
 
 test: $(READY) peers ## lint, types, and every test but the soak
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -173,15 +173,15 @@ def events() -> str:
 
 
 def states() -> str:
-    """The migration's state machine as a diagram, and as a table."""
-    arrows: dict[tuple[str, str], list[str]] = {}
+    """The migration's state machine: every step from one state to another, and the events that cause it."""
+    steps: dict[tuple[str, str], list[str]] = {}
     for (before, kind), after in TRANSITIONS.items():
-        arrows.setdefault((before.value, after.value), []).append(kind)
-    lines = ["```mermaid", "stateDiagram-v2", f"    [*] --> {MigrationState.DISCOVERED.value}"]
-    lines += [f"    {before} --> {after}: {', '.join(kinds)}" for (before, after), kinds in arrows.items()]
-    rows = ["| state | event | state after it |", "|---|---|---|"]
-    rows += [f"| {before.value} | `{kind}` | {after.value} |" for (before, kind), after in TRANSITIONS.items()]
-    return "\n".join([*lines, "```", "", *rows])
+        steps.setdefault((before.value, after.value), []).append(kind)
+    order = [state.value for state in MigrationState]
+    rows = ["| state | state after it | by the event |", "|---|---|---|"]
+    for before, after in sorted(steps, key=lambda step: [order.index(state) for state in step]):
+        rows.append(f"| {before} | {after} | {', '.join(f'`{kind}`' for kind in steps[before, after])} |")
+    return "\n".join(rows)
 
 
 def error_classes() -> Iterator[type[errors.VnaLifecycleError]]:

@@ -25,10 +25,10 @@ from sybil.document import Document
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")] if "_build" not in path.parts)
+DOCUMENTS = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 COMMAND = r"^\$ ((?:[^\n\\]|\\[^\n]|\\\n)*)\n((?:(?!\$ ).*\n)*)"  # a line goes on after a backslash; then its output
-LANGUAGES = {"python", "console", "toml", "text", "mermaid", "json", ""}
+LANGUAGES = {"python", "console", "toml", "text", "json", ""}
 
 
 PROGRAM = """\
