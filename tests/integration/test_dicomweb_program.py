@@ -194,3 +194,15 @@ def test_an_archive_moves_into_a_bucket_although_it_is_killed(
     assert set(Counter(one["Key"] for one in versions).values()) == {1}
     found = [client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in versions]
     assert sorted(hashlib.sha256(data).hexdigest() for data in found) == HASHES
+
+
+def test_an_acknowledgement_of_what_was_dropped_is_no_transfer(new: WebArchive, tmp_path: Path) -> None:
+    """The target says of every object that it is stored, and keeps none of one patient's."""
+    objects = [dicom_bytes(ObjectSpec(study=number, patient_id=f"P{number}")) for number in (1, 2)]
+    export = folder_of(tmp_path / "export", [*objects, dicom_bytes(ObjectSpec(study=3, patient_id="DROPPED"))])
+    folder = planned(tmp_path / "program", FOLDER.format(name="old", path=export), WEB.format(name="new", url=new.url))
+    with Program.open(folder) as program:
+        program.transfer("all")
+        (wave,) = program.status().waves
+        assert dict(wave.states) == {"transferred": 2, "incomplete": 1}
+        assert not program.accept("all").ready

@@ -25,7 +25,7 @@ function ReceivedInstanceFilter(object)
   local log = io.open("{log}", "a")
   log:write(object["SOPInstanceUID"], "\\n")
   log:close()
-  return true
+  return object["PatientID"] ~= "DROPPED"
 end
 """
 
@@ -68,8 +68,11 @@ class WebArchive:
 
     def hashes(self) -> list[str]:
         """SHA-256 of every object's bytes, sorted."""
-        found = (self.running.raw(f"/instances/{one}/file") for one in self._list("/instances"))
-        return sorted(hashlib.sha256(data).hexdigest() for data in found)
+        return sorted(hashlib.sha256(data).hexdigest() for data in self.objects())
+
+    def objects(self) -> Iterator[bytes]:
+        """Every object's bytes."""
+        return (self.running.raw(f"/instances/{one}/file") for one in self._list("/instances"))
 
     def received(self) -> Counter[str]:
         """How often each object was sent to it since it was emptied, by SOP Instance UID; also what it had."""
@@ -82,7 +85,10 @@ class WebArchive:
 
 @contextmanager
 def run_web_archive(folder: Path, **settings: object) -> Iterator[WebArchive]:
-    """Orthanc with its DICOMweb plug-in, writing down what it receives; ``settings`` are more of its own."""
+    """Orthanc with its DICOMweb plug-in; ``settings`` are more of its own.
+
+    It writes down what it receives. Objects of the patient ``DROPPED`` it acknowledges as stored, and drops them.
+    """
     folder.mkdir()
     log, script = folder / "received", folder / "received.lua"
     log.write_text("")
