@@ -229,7 +229,7 @@ def run_ministack(folder: Path) -> Iterator[Server]:
         return
     (port,) = free_ports(1)
     server = Server(endpoint_url=f"http://127.0.0.1:{port}", access_key_id="test", secret_access_key="test")
-    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,sts", "HOME": str(folder)}
+    settings = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,sts,sqs", "HOME": str(folder)}
     with _running([command], server.endpoint_url, folder, **settings):
         yield server
 

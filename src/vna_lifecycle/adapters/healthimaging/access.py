@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from attrs import evolve
 
@@ -20,6 +21,7 @@ from vna_lifecycle.ports import Site
 
 if TYPE_CHECKING:
     from types_boto3_medical_imaging import HealthImagingClient
+    from types_boto3_sqs import SQSClient
 
 SERVICE = "medical-imaging"
 
@@ -46,6 +48,7 @@ class Access:
                 config=client_config(settings),
             )
         )
+        self.queue: SQSClient | None = self.attempt(self._queue) if settings.queue_url else None
         self.staging = Bucket(_folder(settings, settings.staging), site)
         self.results = Bucket(_folder(settings, settings.results), site)
         self.starts = Pace(settings.job_starts_per_second, site.clock, pause)
@@ -53,6 +56,15 @@ class Access:
         self.pause = pause
         self._pool_lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
+
+    def _queue(self) -> SQSClient:
+        parts = urlsplit(self.settings.queue_url)
+        return self.session.client(
+            "sqs",
+            region_name=self.region,
+            endpoint_url=f"{parts.scheme}://{parts.netloc}",
+            config=client_config(self.settings),
+        )
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -73,6 +85,8 @@ class Access:
                 self._pool.shutdown(cancel_futures=True)
                 self._pool = None
         self.client.close()
+        if self.queue is not None:
+            self.queue.close()
         self.staging.close()
         self.results.close()
 

@@ -10,6 +10,7 @@ from vna_lifecycle.adapters.healthimaging.board import Board
 from vna_lifecycle.adapters.healthimaging.erasure import Erasure
 from vna_lifecycle.adapters.healthimaging.imports import Imports
 from vna_lifecycle.adapters.healthimaging.library import Library
+from vna_lifecycle.adapters.healthimaging.notices import Notices
 from vna_lifecycle.adapters.healthimaging.probing import Probing
 from vna_lifecycle.adapters.healthimaging.reading import Reader
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
@@ -28,10 +29,10 @@ def open_archive(
         ArchiveRefused: no such profile.
     """
     access = Access(settings, site, pause)
-    library, retrieval = Library(access), Retrieval(access)
+    library, retrieval, notices = Library(access), Retrieval(access), Notices(access)
     return Archive(
         reads=Reader(access, library, retrieval),
-        imports=Imports(access, Stager(access, library, retrieval)),
+        imports=Imports(access, Stager(access, library, retrieval), notices),
         jobs=Board(access),
         probes=Probing(access, library, retrieval),
         erases=Erasure(access, library),

@@ -22,6 +22,7 @@ from attrs import define, field
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.batch import BatchFolder, Entry, Fate, Started, token_of
 from vna_lifecycle.adapters.healthimaging.jobs import Job, Jobs, Later, Status, folder_of
+from vna_lifecycle.adapters.healthimaging.notices import Notices
 from vna_lifecycle.adapters.healthimaging.results import aside, read_report, reconcile
 from vna_lifecycle.adapters.healthimaging.staging import Stager
 from vna_lifecycle.adapters.s3.uploads import end_upload, open_uploads
@@ -49,21 +50,25 @@ class _Known:
     """What this process knows of a submitted batch; not the plan itself, as many batches are under way together.
 
     ``imports``: whether there is anything to import. ``asked``: whether the service was asked for a job of its name.
+    ``looked`` is when it was last asked how the job stands; ``ended`` the job, once it is.
     """
 
     imports: bool
     started: Started | None = None
     asked: bool = False
+    looked: float = float("-inf")
+    ended: Job | None = None
     lock: threading.Lock = field(factory=threading.Lock)
 
 
 class Imports:
     """Imports of one data store."""
 
-    def __init__(self, access: Access, stager: Stager) -> None:
-        """Both belong to the same data store."""
+    def __init__(self, access: Access, stager: Stager, notices: Notices) -> None:
+        """All three belong to the same data store."""
         self._access = access
         self._stager = stager
+        self._notices = notices
         self._jobs = Jobs(access)
         self._known: dict[str, _Known] = {}
 
@@ -149,7 +154,7 @@ class Imports:
             later = self._begin(folder, known)
             if later is not None or known.started is None:
                 return Pending(poll_after=later.seconds if later else self._access.settings.poll_seconds)
-            return self._follow(folder, known.started)
+            return self._follow(folder, known, known.started)
 
     def _plan(self, folder: BatchFolder) -> tuple[Entry, ...]:
         plan = folder.plan()
@@ -176,10 +181,26 @@ class Imports:
         known.started = started
         return None
 
-    def _follow(self, folder: BatchFolder, started: Started) -> Pending | Done:
-        job = self._jobs.look(started.job)
+    def _look(self, known: _Known, started: Started) -> Job | Pending:
+        """The job, once it has ended. Where the service sends events, it is asked when one came, or none for long."""
+        if known.ended is not None:
+            return known.ended
+        settings, now = self._access.settings, self._access.now()
+        told = self._notices.take(started.job)
+        listening = self._notices.listening
+        if listening and not told and now - known.looked < settings.max_poll_seconds:
+            return Pending(poll_after=settings.poll_seconds)
+        job = self._jobs.look(started.job, afresh=told)
+        known.looked = now
         if job.status in (Status.SUBMITTED, Status.IN_PROGRESS):
-            return Pending(poll_after=self._patience(started))
+            return Pending(poll_after=settings.poll_seconds if listening else self._patience(started))
+        known.ended = job
+        return job
+
+    def _follow(self, folder: BatchFolder, known: _Known, started: Started) -> Pending | Done:
+        job = self._look(known, started)
+        if isinstance(job, Pending):
+            return job
         if job.status is Status.FAILED:
             plan = self._plan(folder)
             return Done(results=(*_settled(plan), *_failed(plan)))

@@ -102,13 +102,15 @@ class Jobs:
             self._snapshot = _Snapshot(taken=now, active=active)
         return self._snapshot.active
 
-    def look(self, job_id: str) -> Job:
+    def look(self, job_id: str, *, afresh: bool = False) -> Job:
         """How a job stands: from the list of those under way, or, when it is not there any more, by itself.
+
+        ``afresh``: by itself at once.
 
         Raises:
             ArchiveError: the service does not say.
         """
-        job = self._active().get(job_id)
+        job = None if afresh else self._active().get(job_id)
         if job is not None:
             return job
         answer = self._access.attempt(

@@ -35,6 +35,11 @@ def _is_account(_: object, attribute: Attribute[Any], value: str) -> None:
         raise ValueError("must be an AWS account: 12 digits")
 
 
+def _is_queue(_: object, attribute: Attribute[Any], value: str) -> None:
+    if value and not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#@\s]*)?/[A-Za-z0-9_-]{1,80}(\.fifo)?", value):
+        raise ValueError("must be a queue's URL, such as 'https://sqs.eu-west-1.amazonaws.com/123456789012/imports'")
+
+
 def _quota(default: float, text: str) -> Any:
     return field(default=default, validator=aws.positive, metadata={"help": text})
 
@@ -61,6 +66,14 @@ class HealthImagingSettings:
     endpoint_url: str = aws.endpoint_url()
     s3_endpoint_url: str = aws.endpoint_url()
     dicomweb_url: str = aws.endpoint_url()
+    queue_url: str = field(
+        default="",
+        validator=_is_queue,
+        metadata={
+            "help": "URL of an SQS queue that gets the data store's import events from EventBridge, for this program"
+            " alone; empty: jobs are asked for in turn."
+        },
+    )
     profile: str = aws.profile()
     access_key_id: SecretReference | None = aws.access_key_id()
     secret_access_key: SecretReference | None = aws.secret_access_key()

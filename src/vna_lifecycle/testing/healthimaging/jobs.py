@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, frozen
 
+from vna_lifecycle.testing.healthimaging.events import Notify, job_event, silent
 from vna_lifecycle.testing.healthimaging.faults import WARNINGS, Faults, Quotas
 from vna_lifecycle.testing.healthimaging.instances import Instance, Unimportable, take_in
 from vna_lifecycle.testing.healthimaging.stores import Datastore, ImageSet, Job
@@ -47,23 +48,26 @@ class _Results:
 
 @frozen(kw_only=True)
 class Importer:
-    """Runs jobs of a data store. ``s3`` is a client for where the input lies and the results go."""
+    """Runs jobs of a data store. ``s3`` is a client for where the input lies and the results go; ``notify`` is told."""
 
     s3: S3Client
     quotas: Quotas
     faults: Faults
     timing: Timing
+    notify: Notify = silent
 
     def advance(self, store: Datastore, now: dt.datetime) -> None:
         """Bring every job of the data store to where it is at ``now``."""
         for job in list(store.jobs.values()):
             if job.status == "SUBMITTED" and now >= (began := job.submitted + _seconds(self.timing.waiting)):
                 job.status, job.started = "IN_PROGRESS", began
+                self.notify(job_event(store, job, began))
             if job.status == "IN_PROGRESS" and job.started is not None:
                 if job.ends is None:
                     job.ends = job.started + _seconds(self.timing.running + self.timing.per_file * self._count(job))
                 if now >= job.ends:
                     self._run(store, job, job.ends)
+                    self.notify(job_event(store, job, job.ends))
             waiting = job.results is not None and not job.written
             if waiting and job.ended is not None and now >= job.ended + _seconds(self.faults.lag):
                 self._write(job)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from vna_lifecycle.testing.healthimaging.clock import wall_clock
+from vna_lifecycle.testing.healthimaging.events import Notify, silent
 from vna_lifecycle.testing.healthimaging.faults import Faults, Quotas
 from vna_lifecycle.testing.healthimaging.image_sets import ImageSets, operations
 from vna_lifecycle.testing.healthimaging.jobs import Timing
@@ -47,6 +48,7 @@ class HealthImagingFake:
         folder_in_output_uri: Whether GetDICOMImportJob's output URI has the job's own folder.
         deletion_seconds: How long a deletion takes.
         keys: The credentials that it accepts.
+        notify: Is told each import job's events, in EventBridge's form.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class HealthImagingFake:
         folder_in_output_uri: bool = False,
         deletion_seconds: float = 0.0,
         keys: Keys | None = None,
+        notify: Notify = silent,
     ) -> None:
         self.service = Service(
             s3=s3,
@@ -69,6 +72,7 @@ class HealthImagingFake:
             timing=timing or Timing(),
             folder_in_output_uri=folder_in_output_uri,
             deletion_seconds=deletion_seconds,
+            notify=notify,
         )
         self.keys = keys or Keys()
         self._image_sets = ImageSets(self.service)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import define, field
 
 from vna_lifecycle.testing.healthimaging.clock import wall_clock
+from vna_lifecycle.testing.healthimaging.events import Notify, job_event, silent
 from vna_lifecycle.testing.healthimaging.faults import Faults, Quotas, Rates
 from vna_lifecycle.testing.healthimaging.instances import take_in
 from vna_lifecycle.testing.healthimaging.jobs import Importer, Timing, folder_of
@@ -54,6 +55,7 @@ class Service:
     region: str = "us-east-1"
     folder_in_output_uri: bool = False
     deletion_seconds: float = 0.0
+    notify: Notify = silent
     stores: dict[str, Datastore] = field(factory=dict)
     seen: dict[str, int] = field(factory=dict)
     lock: threading.RLock = field(factory=threading.RLock)
@@ -76,7 +78,9 @@ class Service:
         """Bring jobs and deletions to where they are now."""
         with self.lock:
             now = self.clock()
-            importer = Importer(s3=self.s3, quotas=self.quotas, faults=self.faults, timing=self.timing)
+            importer = Importer(
+                s3=self.s3, quotas=self.quotas, faults=self.faults, timing=self.timing, notify=self.notify
+            )
             for store in self.stores.values():
                 importer.advance(store, now)
                 for image_set in store.image_sets.values():
@@ -177,6 +181,7 @@ class Service:
             submitted=self.clock(),
         )
         store.jobs[job.id] = job
+        self.notify(job_event(store, job, job.submitted))
         return self._started(store, job)
 
     def _started(self, store: Datastore, job: Job) -> Answer:

@@ -31,7 +31,7 @@ def actions(name: str) -> set[str]:
 
 
 def test_every_policy_is_well_formed() -> None:
-    assert sorted(policies()) == ["erasure", "job role", "migration", "reading"]
+    assert sorted(policies()) == ["erasure", "events", "job role", "migration", "reading"]
     for statements in policies().values():
         for statement in statements:
             assert statement.keys() - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
@@ -43,7 +43,7 @@ def test_every_policy_is_well_formed() -> None:
 def test_every_action_exists_and_none_is_a_wild_card() -> None:
     session = botocore.session.get_session()
     known = set(BEYOND_THE_MODEL)
-    for service in ("medical-imaging", "s3"):
+    for service in ("medical-imaging", "s3", "sqs"):
         known |= {f"{service}:{name}" for name in session.get_service_model(service).operation_names}
     assert {action for name in policies() for action in actions(name)} <= known
 
