@@ -7,12 +7,11 @@ end is fetched again, and storing it again is harmless, since no target is ever 
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine import tasks
@@ -20,9 +19,10 @@ from vna_lifecycle.engine.awaiting import Awaiting, awaiting
 from vna_lifecycle.engine.batching import flight_on_record
 from vna_lifecycle.engine.holding import held_for
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.later import Later
 from vna_lifecycle.engine.outcomes import Attempt, failed
 from vna_lifecycle.engine.pending import attempts_allowed, pages
-from vna_lifecycle.engine.progress import Progress, Tell, silent
+from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.sources import candidates_of, choices_of
 from vna_lifecycle.engine.steps import (
     Flight,
@@ -36,6 +36,7 @@ from vna_lifecycle.engine.steps import (
     after_verify,
 )
 from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.engine.telling import Telling
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.errors import (
     ArchiveError,
@@ -51,7 +52,6 @@ from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.ports import Cancellation
 
 POLL_SECONDS = 0.5
-TOLD_EVERY_SECONDS = 0.2
 WORKERS_LOST_IN_A_ROW = 10
 LONGEST_WAIT = dt.timedelta(minutes=15)
 
@@ -75,18 +75,15 @@ class Transfer:
     cancelled: Cancellation
     tell: Tell = silent
     _flights: dict[Future[Any], Flight] = field(factory=dict, init=False)
-    _again: deque[tuple[dt.datetime, StudyWork]] = field(factory=deque, init=False)
+    _again: Later = field(factory=Later, init=False)
     _stop: VnaLifecycleError | None = field(default=None, init=False)
-    _moved: int = field(default=0, init=False)
-    _ended: int = field(default=0, init=False)
-    _before: int = field(default=0, init=False)
     _paused: bool = field(default=False, init=False)
-    _told_at: float = field(default=0.0, init=False)
     _waiting: str = field(default="waiting to try again", init=False)
     _lost: int = field(default=0, init=False)
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
     _awaiting: Awaiting | None = field(default=None, init=False)
+    _so_far: Telling = field(init=False)
 
     def run(self, wave: str, *, retry: bool = False) -> TransferResult:
         """Move what is left of ``wave``. With ``retry``, also studies that ended without success.
@@ -96,7 +93,7 @@ class Transfer:
         """
         journal = self.journal
         journal.sync()
-        begun = self.seconds()
+        self._so_far = so_far = Telling(wave, self.tell, self.seconds, self.seconds())
         self._awaiting = awaiting(
             journal, self.bench, wave, self.policy.target, self.clock, self._call, self._bears_with
         )
@@ -105,7 +102,7 @@ class Transfer:
         start = journal.ledger.size()
         journal.record([(f"transfer/{wave}/started/{start}", TransferStarted(wave=wave, pending=pending))])
         try:
-            outcome = self._loop(wave, todo, begun)
+            outcome = self._loop(wave, todo)
         finally:
             if self._pool is not None:
                 self._pool.shutdown(wait=True, cancel_futures=True)
@@ -121,16 +118,15 @@ class Transfer:
         return TransferResult.of(
             status,
             outcome=outcome,
-            size=self._moved,
-            seconds=self.seconds() - begun,
+            size=so_far.size,
+            seconds=self.seconds() - so_far.begun,
             held_for=held_for(journal.catalog, wave),
         )
 
     # ------------------------------------------------------------------------------------------------ the loop
 
-    def _loop(self, wave: str, todo: Iterator[StudyWork], begun: float) -> str:
-        status = self.journal.catalog.wave_status(wave)
-        total, self._ended, self._before = status.studies, status.imported, status.imported
+    def _loop(self, wave: str, todo: Iterator[StudyWork]) -> str:
+        self._so_far.begin(self.journal.catalog.wave_status(wave))
         self._paused = self.journal.catalog.paused(wave)
         exhausted = False
         while True:
@@ -142,7 +138,7 @@ class Transfer:
                     break
                 exhausted = False
                 if held_up := self.guard.admit():
-                    self._again.appendleft((self.clock(), work))
+                    self._again.put_first(self.clock(), work)
                     break
                 self._begin(wave, work)
             calls = self._pursue(held_up, last=exhausted and not self._again)
@@ -151,13 +147,13 @@ class Transfer:
                     return held_up
                 if exhausted and not self._again and (self._awaiting is None or self._awaiting.idle):
                     return "done"
-                self._tell(wave, total, begun, held_up or self._waiting)
+                self._so_far.say(held_up or self._waiting, busy=False)
                 self.sleep(POLL_SECONDS)
                 continue
             finished, _ = wait([*self._flights, *calls], timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             self._land(list(finished))
             if finished:
-                self._tell(wave, total, begun, held_up)
+                self._so_far.say(held_up, busy=bool(self._flights))
 
     def _pursue(self, held_up: str, *, last: bool) -> Iterable[Future[Any]]:
         """Take staging and jobs on, as far as the time allows; what is being asked of the target now."""
@@ -200,9 +196,7 @@ class Transfer:
             yield from (work for work in page if not self._awaiting or not self._awaiting.batches.holds(work.label))
 
     def _next(self, todo: Iterator[StudyWork]) -> StudyWork | None:
-        if self._again and self._again[0][0] <= self.clock():
-            return self._again.popleft()[1]
-        return next(todo, None)
+        return self._again.due(self.clock()) or next(todo, None)
 
     def _begin(self, wave: str, work: StudyWork) -> None:
         if self._awaiting is not None and work.state is MigrationState.STORED:
@@ -276,7 +270,7 @@ class Transfer:
                 self._seen_working.add(self.policy.target)
                 return after_store(self.journal, self.policy, flight, result)
             case _:
-                self._moved += flight.expected.size if flight.expected else 0
+                self._so_far.size += flight.expected.size if flight.expected else 0
                 return after_verify(self.journal, self.policy, flight, result)
 
     def _take(self, flight: Flight, step: Step) -> _Told:
@@ -310,7 +304,7 @@ class Transfer:
         self._submit(flight, tasks.read_back, study, self.policy.target, flight.expected)
 
     def _done(self, flight: Flight) -> Callable[[], None]:
-        self._ended += 1
+        self._so_far.ended += 1
         return lambda: self.bench.clear(flight.attempt.study.label)
 
     # ------------------------------------------------------------------------------------------------ trouble
@@ -381,19 +375,9 @@ class Transfer:
             self.bench.clear(flight.attempt.study.label)
             work = self.journal.catalog.work_on(flight.attempt.study.label)
             if work is not None:
-                self._again = deque(sorted([*self._again, (when, work)], key=lambda item: item[0]))
+                self._again.put(when, work)
 
         return again
-
-    def _tell(self, wave: str, total: int, begun: float, note: str) -> None:
-        now = self.seconds()
-        if now - self._told_at < TOLD_EVERY_SECONDS and self._flights:
-            return
-        self._told_at = now
-        progress = Progress(
-            activity="transfer", subject=wave, done=min(self._ended, total), total=total, unit="studies"
-        )
-        self.tell(evolve(progress, before=self._before, size=self._moved, seconds=now - begun, note=note))
 
 
 _Told = tuple[list[tuple[str, Event]], Callable[[], None]]
