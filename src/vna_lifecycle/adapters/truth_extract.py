@@ -105,9 +105,9 @@ class TruthExtract:
             raise self._refusal("", "is empty: it must begin with a line of column names")
         columns = [column for name in names if (column := _column(name))]
         if missing := [name for name in REQUIRED if name not in columns]:
-            raise self._refusal(where, f"has no column {' and no column '.join(missing)}; it has {_quoted(names)}")
+            raise self._refusal(where, f"has no column {' and no column '.join(missing)}; it has {_known(names)}")
         if twice := sorted({column for column in columns if columns.count(column) > 1}):
-            raise self._refusal(where, f"has more than one column for {', '.join(twice)}; it has {_quoted(names)}")
+            raise self._refusal(where, f"has more than one column for {', '.join(twice)}; it has {_known(names)}")
         return names
 
     def _rows(self, rows: Reader) -> Iterator[tuple[int, list[str]]]:
@@ -244,6 +244,9 @@ def _plain(name: str) -> str:
 _NAMES: Final = {_plain(name): column for column, others in COLUMNS.items() for name in (column, *others)}
 
 
-def _quoted(names: Sequence[str]) -> str:
-    shown = ", ".join(ascii(name[:40]) for name in names[:20])
-    return f"{shown}, and {len(names) - 20} more" if len(names) > 20 else shown
+def _known(names: Sequence[str]) -> str:
+    """What of a header can be told: where there is none, its first line is of a patient."""
+    known = [ascii(name[:40]) for name in names if _column(name)]
+    others = len(names) - len(known)
+    strangers = f"{others} that no column is known by" if others else ""
+    return " and ".join(filter(None, (", ".join(known[:20]), strangers)))

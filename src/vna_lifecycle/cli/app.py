@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable
 from typing import Final
@@ -26,7 +25,7 @@ from vna_lifecycle.cli import (
     profiling,
     reporting,
 )
-from vna_lifecycle.cli.trouble import print_error, print_stopped, print_usage_error
+from vna_lifecycle.cli.trouble import print_defect, print_error, print_stopped, print_usage_error
 from vna_lifecycle.errors import VnaLifecycleError
 
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells have it
@@ -112,10 +111,8 @@ def run(argv: list[str]) -> int:
         # Nobody reads on (as in "| head"); Python's own flush at the end must not complain about it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except Exception:  # noqa: BLE001 - a defect of ours or of a plug-in; 1 would say "not ready"
-        sys.stderr.write(traceback.format_exc())
-        sys.stderr.write("This is a defect. Nothing that was acknowledged is lost; the same command may be repeated.\n")
-        return VnaLifecycleError.exit_code
+    except Exception as exc:  # noqa: BLE001 - a defect of ours or of a plug-in; 1 would say "not ready"
+        return print_defect(exc)
     return code if isinstance(code, int) else 0
 
 

@@ -1,8 +1,13 @@
-"""What went wrong, in words on standard error or as a JSON object on standard output. Never a traceback."""
+"""What went wrong, in words on standard error or as a JSON object on standard output.
+
+A traceback is for defects alone, and without what their errors say: that may quote patient data.
+"""
 
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from cyclopts import CycloptsError
@@ -62,6 +67,26 @@ def print_usage_error(error: CycloptsError, *, as_json: bool) -> int:
     else:
         sys.stderr.write("\n".join(error_lines(told)) + "\n")
     return told.exit_code
+
+
+def print_defect(error: Exception) -> int:
+    """Tell where a defect came to light, for its author; exit code 70."""
+    for each in reversed(list(_chain(error))):
+        said = str(each) if isinstance(each, VnaLifecycleError) else "(its text is left out: it may hold patient data)"
+        sys.stderr.write("Traceback (most recent call last):\n")
+        sys.stderr.writelines(traceback.format_tb(each.__traceback__))
+        sys.stderr.write(f"{type(each).__name__}: {said}\n")
+    sys.stderr.write("This is a defect. Nothing that was acknowledged is lost; the same command may be repeated.\n")
+    return VnaLifecycleError.exit_code
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, the latest first."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        yield error
+        seen.add(id(error))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def print_stopped() -> None:

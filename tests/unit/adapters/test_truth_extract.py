@@ -102,6 +102,7 @@ def test_what_is_not_said_is_not_known(tmp_path: Path) -> None:
         ("", "is empty"),
         ("\n\n", "is empty"),
         ("study_uid,name\n1.2,x\n", "line 1 has no column patient_id; it has 'study_uid', 'name'"),
+        ("1.2,D\u00f6e^Jane\n1.3,y\n", "no column patient_id; it has 2 that no column is known by"),
         ("a,b\n1.2,x\n", "line 1 has no column study_uid and no column patient_id"),
         ("study_uid,patient_id,mrn\n1.2,x,y\n", "line 1 has more than one column for patient_id"),
         (b"study_uid,patient_id\n1.2,x\n1.3,M\xfcller\n", "line 3 byte 6 is not UTF-8"),

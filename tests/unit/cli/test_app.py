@@ -88,7 +88,36 @@ def test_a_defect_ends_with_70_and_shows_where_it_is(
 ) -> None:
     raising(ZeroDivisionError("oops"), monkeypatch)
     assert main(["status"]) == 70
-    assert "ZeroDivisionError: oops" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f'File "{__file__}"' in told
+    assert "in verb\n" in told
+    assert "ZeroDivisionError: (its text is left out" in told
+
+
+def test_a_defect_shows_all_that_it_came_from_and_what_only_our_own_errors_say(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = ValueError("patient Doe^Jane")
+    first.add_note("born 1970")
+    second = ArchiveUnreachable("old: the folder is gone", archive="old")
+    second.__cause__ = first
+    last = RuntimeError("Doe^Jane")
+    last.__context__ = second
+    raising(last, monkeypatch)
+    assert main(["status"]) == 70
+    told = capsys.readouterr().err
+    assert [line.split(":")[0] for line in told.splitlines() if line[0].isalpha()] == [
+        "Traceback (most recent call last)",
+        "ValueError",
+        "Traceback (most recent call last)",
+        "ArchiveUnreachable",
+        "Traceback (most recent call last)",
+        "RuntimeError",
+        "This is a defect. Nothing that was acknowledged is lost; the same command may be repeated.",
+    ]
+    assert "ArchiveUnreachable: old: the folder is gone\n" in told
+    assert "Doe" not in told
+    assert "1970" not in told
 
 
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
