@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import stamina
 
+from peers.scripted_web import ANSWERS, PARTS, Scripted, part
 from vna_lifecycle.adapters.dicomweb.multipart import BadMultipart, Parts
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
@@ -24,52 +22,7 @@ from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
 from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.objects import dicom_bytes
 
-_ANSWERS = "application/dicom+json"
-_PARTS = 'multipart/related; type="application/dicom"; boundary=XX'
 _SPEC = EXAMPLES[0]
-Reply = tuple[int, dict[str, str], bytes]
-Script = Callable[[str, str, bytes], Reply]
-
-
-class Scripted:
-    """A server that answers as it is told: ``script`` gets method, path and body. What came is in ``seen``."""
-
-    def __init__(self) -> None:
-        self.script: Script = lambda method, path, body: (200, {"Content-Type": _ANSWERS}, b"[]")
-        self.seen: list[tuple[str, str, dict[str, str]]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version: ClassVar[str] = "HTTP/1.1"
-
-            def answer(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                outer.seen.append((self.command, self.path, dict(self.headers)))
-                status, headers, data = outer.script(self.command, self.path, body)
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                if "Content-Length" not in headers:
-                    self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-                self.close_connection = "Content-Length" in headers
-
-            do_GET = do_POST = answer  # noqa: N815 - as the library wants it
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/dicom"
-        self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
@@ -97,14 +50,10 @@ def _fetch(archive: Archive, folder: Path) -> Fetched | FetchFailure:
     return item
 
 
-def _part(data: bytes) -> bytes:
-    return b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + data + b"\r\n--XX--\r\n"
-
-
 def test_a_retrieval_that_is_cut_off_is_a_failure_that_may_pass(
     server: Scripted, archive: Archive, tmp_path: Path
 ) -> None:
-    server.script = lambda *_: (200, {"Content-Type": _PARTS}, _part(dicom_bytes(_SPEC))[:-30])
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, part(dicom_bytes(_SPEC))[:-30])
     item = _fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert (item.code, item.transient) == ("broken-answer", True)
@@ -131,7 +80,7 @@ def test_a_status_about_one_object_is_that_objects_failure(
 
 
 def test_another_object_than_the_wanted_one_is_noticed(server: Scripted, archive: Archive, tmp_path: Path) -> None:
-    server.script = lambda *_: (200, {"Content-Type": _PARTS}, _part(dicom_bytes(EXAMPLES[1])))
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, part(dicom_bytes(EXAMPLES[1])))
     item = _fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert item.code == "uid-mismatch"
@@ -171,14 +120,14 @@ def test_an_expired_token_is_told_by_name_without_being_shown(server: Scripted, 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[" * 100_000, b'{"a": 1}', b"[1]"], ids=["html", "deep", "object", "no"])
 def test_an_answer_that_is_no_list_of_data_sets_is_an_error(server: Scripted, archive: Archive, body: bytes) -> None:
-    server.script = lambda *_: (200, {"Content-Type": _ANSWERS}, body)
+    server.script = lambda *_: (200, {"Content-Type": ANSWERS}, body)
     with pytest.raises(ArchiveError, match="a search for studies"):
         list(archive.reads.find_studies(StudyQuery()))
 
 
 def test_answers_that_are_capped_and_not_continued_are_never_taken_as_whole(server: Scripted, archive: Archive) -> None:
     studies = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(100)]
-    server.script = lambda *_: (200, {"Content-Type": _ANSWERS}, json.dumps(studies).encode())
+    server.script = lambda *_: (200, {"Content-Type": ANSWERS}, json.dumps(studies).encode())
     with pytest.raises(ArchiveError, match="does not tell all"):
         list(archive.reads.find_studies(StudyQuery()))
 
@@ -186,7 +135,7 @@ def test_answers_that_are_capped_and_not_continued_are_never_taken_as_whole(serv
 def _stow(server: Scripted, status: int, stored: list[dict[str, object]], failed: list[dict[str, object]]) -> None:
     body = json.dumps({"00081199": {"vr": "SQ", "Value": stored}, "00081198": {"vr": "SQ", "Value": failed}}).encode()
     server.script = lambda method, path, data: (
-        (status, {"Content-Type": _ANSWERS}, body) if method == "POST" else (200, {"Content-Type": _ANSWERS}, b"[]")
+        (status, {"Content-Type": ANSWERS}, body) if method == "POST" else (200, {"Content-Type": ANSWERS}, b"[]")
     )
 
 
@@ -227,7 +176,7 @@ def test_a_failure_without_a_known_reason_is_not_taken_to_pass(
 
 def test_an_archive_without_stow_is_read_only(server: Scripted, archive: Archive, tmp_path: Path) -> None:
     server.script = lambda method, path, body: (
-        (405, {}, b"") if method == "POST" else (200, {"Content-Type": _ANSWERS}, b"[]")
+        (405, {}, b"") if method == "POST" else (200, {"Content-Type": ANSWERS}, b"[]")
     )
     assert archive.stores is not None
     with pytest.raises(ArchiveReadOnly):
@@ -253,7 +202,7 @@ def test_parts_are_the_same_however_the_body_is_cut(size: int, stated: bool) -> 
 
 
 def test_a_body_that_is_cut_anywhere_is_noticed() -> None:
-    whole = _part(b"abc")[: -len(b"\r\n")]
+    whole = part(b"abc")[: -len(b"\r\n")]
     for end in range(len(whole)):
         parts = Parts([whole[:end]], b"XX")
         with pytest.raises(BadMultipart):
