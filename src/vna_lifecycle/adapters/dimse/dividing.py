@@ -8,84 +8,116 @@ from typing import Final
 from attrs import frozen
 
 from vna_lifecycle.adapters.dimse.windows import UNDATED, Window
+from vna_lifecycle.errors import ArchiveError
 
 
 @frozen(kw_only=True)
 class Answered:
     """What an archive answered to a window: the studies that belong there, and how many records there were in all.
 
-    ``cut``: we stopped it, since there were more than wanted.
+    ``cut``: we stopped it, since there were more than wanted. ``refused``: the archive ended it with this failure.
     """
 
     studies: frozenset[str]
     records: int
     cut: bool = False
+    refused: ArchiveError | None = None
 
 
 Ask = Callable[[Window, "int | None"], Answered]
 """Ask a window; with a number, stop after more studies than that."""
 
 _LONGEST_BEGINNING: Final = 64  # characters of a Patient ID (LO)
+_DEEPEST_REFUSED: Final = 6
+"""Characters of a Patient ID until which a query that is refused is asked again narrower."""
 
 
 class Divider:
     """Divides windows until each holds at most ``limit`` studies, and its answer is seen to be whole.
 
     An answer with fewer than ``trusted`` records is taken as whole, and so is one with fewer than an answer that was
-    seen to be cut short: ``cap`` is how many records that had, None if there was none.
+    seen to be cut short: ``cap`` is how many records that had, None if there was none. Afterwards, ``doubtful`` are
+    windows whose answers may be cut short, and cannot be compared with narrower ones; ``refused`` are those that the
+    archive does not answer, not even in parts, each with how it failed.
     """
 
     def __init__(self, ask: Ask, *, limit: int, trusted: int) -> None:
         self._ask = ask
         self._limit = limit
         self._trusted = trusted
+        self._longest = 0
         self.cap: int | None = None
+        self.doubtful: list[Window] = []
+        self.refused: list[tuple[Window, ArchiveError]] = []
 
     def parts(self, windows: Iterable[Window]) -> Iterator[Window]:
-        """All parts of the archive: dated windows in order, then those of studies without a date."""
-        dated = 0
-        for window in windows:
-            for leaf, studies in self._leaves(window, None):
-                dated += studies
-                yield leaf
-        yield from self._undated(dated)
+        """All parts of the archive: dated windows in order, then those of studies without a date.
 
-    def _leaves(self, window: Window, answer: Answered | None) -> Iterator[tuple[Window, int]]:
-        """The window, or those that it divides into, each with how many studies it holds; empty ones are left out."""
-        if answer is None:
-            # A day is read to its end: its halves by time do not show studies without a time.
-            answer = self._ask(window, None if window.single_day else self._limit)
+        Raises:
+            ArchiveError: the archive answered no dated window.
+        """
+        answered = False
+        refusal: ArchiveError | None = None
+        later: list[tuple[Window, Answered]] = []
+        for window in windows:
+            answer = self._first(window)
+            if answer.refused is not None:
+                refusal = answer.refused
+                later.append((window, answer))
+                continue
+            answered = True
+            yield from self._leaves(window, answer)
+        if refusal is not None and not answered:
+            raise refusal
+        for window, answer in later:
+            yield from self._leaves(window, answer)
+        yield from self._undated(self._asking(UNDATED, None))
+
+    def _first(self, window: Window) -> Answered:
+        # A day is read to its end: its halves by time do not show studies without a time.
+        return self._asking(window, None if window.single_day else self._limit)
+
+    def _leaves(self, window: Window, answer: Answered) -> Iterator[Window]:
+        """The window, or those that it divides into; empty ones are left out."""
+        if answer.refused is not None:
+            # Not below a day: an archive that refuses whole years would be asked half a million times.
+            halves = () if window.single_day else window.halves()
+            if not halves:
+                self.refused.append((window, answer.refused))
+            for half in halves:
+                yield from self._leaves(half, self._first(half))
+            return
         if answer.cut:
             for half in window.halves():
-                yield from self._leaves(half, None)
+                yield from self._leaves(half, self._first(half))
             return
         size = len(answer.studies)
         if not size:
             return
         if size <= self._limit and self._is_sure(answer):
-            yield window, size
+            yield window
             return
         yield from self._divided(window, answer)
 
-    def _divided(self, window: Window, answer: Answered) -> Iterator[tuple[Window, int]]:
+    def _divided(self, window: Window, answer: Answered) -> Iterator[Window]:
         size = len(answer.studies)
-        halves = () if window.patient else window.halves()
+        halves = window.halves()
         known = self._asked(halves)
         strays = answer.studies - _union(known.values()) if window.single_day else frozenset()
         whole = self._is_sure(answer) or self._shows_all(answer, known)
         if strays or not halves:  # times tell not all of them apart, so that they cannot show that none is hidden
-            patients = {} if self._is_sure(answer) else self._asked(_narrower(window))
+            patients = {} if self._is_sure(answer) else self._by_patient(window, answer)
             if patients and not self._shows_all(answer, patients):
                 yield from self._of_patients(window, patients)
                 return
             whole = True
         if not halves or (whole and size <= self._limit):
-            yield window, size
+            yield window
             return
         for half in halves:
             yield from self._leaves(half, known[half])
         if strays:
-            yield window.remainder("minutes"), len(strays)
+            yield window.remainder("minutes")
 
     def _shows_all(self, answer: Answered, narrower: dict[Window, Answered]) -> bool:
         """Whether narrower answers show an answer to be whole: none has more, and each was shorter than it.
@@ -95,30 +127,68 @@ class Divider:
         if _union(narrower.values()) - answer.studies:
             self._capped(answer.records)
             return False
-        return all(one.records < answer.records for one in narrower.values())
+        return all(one.refused is None and one.records < answer.records for one in narrower.values())
 
-    def _undated(self, dated: int) -> Iterator[Window]:
+    def _undated(self, answer: Answered) -> Iterator[Window]:
         """Studies without a date can only be found among all: no query asks for the lack of a value."""
-        answer = self._ask(UNDATED, None)
-        if not self._is_sure(answer) and answer.records < dated:
-            self._capped(answer.records)
-            yield from (leaf for leaf, _ in self._of_patients(UNDATED, self._asked(_narrower(UNDATED))))
+        if answer.refused is not None:
+            yield from self._refused_of_patients(UNDATED, answer.refused)
+            return
+        patients = {} if self._is_sure(answer) else self._by_patient(UNDATED, answer)
+        if patients and not self._shows_all(answer, patients):
+            yield from self._of_patients(UNDATED, patients)
         elif answer.studies:
             yield UNDATED
 
-    def _of_patients(self, window: Window, narrower: dict[Window, Answered]) -> Iterator[tuple[Window, int]]:
+    def _of_patients(self, window: Window, narrower: dict[Window, Answered]) -> Iterator[Window]:
         for one, found in narrower.items():
-            further = {} if self._is_sure(found) else self._asked(_narrower(one))
-            if further and not self._shows_all(found, further):
-                yield from self._of_patients(one, further)
-            elif found.studies:
-                yield one, len(found.studies)
+            yield from self._of_patient(one, found)
         remainder = window.remainder("patients")
-        if strays := self._ask(remainder, None).studies:
-            yield remainder, len(strays)
+        others = self._asking(remainder, None)
+        if others.studies:
+            yield remainder
+        if not self._is_sure(others):
+            self._doubt(remainder, others)
+
+    def _of_patient(self, window: Window, answer: Answered) -> Iterator[Window]:
+        further = {} if self._is_sure(answer) else self._by_patient(window, answer)
+        if further and not self._shows_all(answer, further):
+            yield from self._of_patients(window, further)
+        elif answer.studies:
+            yield window
+
+    def _refused_of_patients(self, window: Window, problem: ArchiveError) -> Iterator[Window]:
+        """A query without dates is refused: by the beginnings of Patient IDs it may be answered."""
+        narrower = self._asked(_narrower(window)) if len(window.patient) < _DEEPEST_REFUSED else {}
+        if all(one.refused is not None for one in narrower.values()):
+            self.refused.append((window, problem))
+            return
+        for one, found in narrower.items():
+            if found.refused is not None:
+                yield from self._refused_of_patients(one, found.refused)
+            else:
+                yield from self._of_patient(one, found)
+        self.refused.append((window.remainder("patients"), problem))
+
+    def _by_patient(self, window: Window, answer: Answered) -> dict[Window, Answered]:
+        """The answers by the next character of the Patient ID; none where the archive does not answer them all."""
+        answers = self._asked(_narrower(window))
+        if not answers or any(one.refused is not None for one in answers.values()):
+            self._doubt(window, answer)
+            return {}
+        return answers
+
+    def _doubt(self, window: Window, answer: Answered) -> None:
+        if answer.records >= self._longest:  # a longer answer was seen, so that this is not where it is cut
+            self.doubtful.append(window)
 
     def _asked(self, windows: Iterable[Window]) -> dict[Window, Answered]:
-        return {window: self._ask(window, None) for window in windows}
+        return {window: self._asking(window, None) for window in windows}
+
+    def _asking(self, window: Window, most: int | None) -> Answered:
+        answer = self._ask(window, most)
+        self._longest = max(self._longest, answer.records)
+        return answer
 
     def _is_sure(self, answer: Answered) -> bool:
         return answer.records < self._trusted or (self.cap is not None and answer.records < self.cap)

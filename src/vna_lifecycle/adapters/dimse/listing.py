@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.wire import Elements, Keys, find
-from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused
 from vna_lifecycle.model.inventory import Basis, InstanceRecord, Refused, SeriesAttributes, StudyRecord
 
 SEVERAL_RECORDS: Final = "several-study-records"
@@ -40,6 +40,7 @@ class Lister:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+        self._takes_lists = True
         self._patient_root = caller.settings.query_model == "patient-root"
 
     def ask(self, keys: Keys, unique: int) -> Answers:
@@ -50,24 +51,50 @@ class Lister:
         """
         return self._caller.again(lambda: self._once(keys, unique))
 
-    def stream(self, keys: Keys) -> Iterator[Elements]:
+    def stream(self, keys: Keys, refusals: list[ArchiveError] | None = None) -> Iterator[Elements]:
         """The answers to a query as they come; to stop early cancels it. What cannot be read is left out.
+
+        Where the archive itself ends the query with a failure, that is put among the ``refusals``, if they are given.
 
         Raises:
             ArchiveError: the archive did not answer, or not to the end.
         """
         with self._caller.questions() as association:
-            for answer in find(association, keys, model=self._caller.models.find):
-                try:
-                    elements = answer.read()
-                except ArchiveError:
-                    continue
-                yield elements
+            try:
+                for answer in find(association, keys, model=self._caller.models.find):
+                    try:
+                        elements = answer.read()
+                    except ArchiveError:
+                        continue
+                    yield elements
+            except ArchiveError as problem:
+                # An association that lives on has lost nothing: this query was not to the archive's taste.
+                if refusals is None or isinstance(problem, ArchiveRefused) or not association.alive:
+                    raise
+                refusals.append(problem)
 
     def study(self, study_uid: str) -> list[Elements]:
         """The archive's records of one study."""
         found = self.ask({**at.STUDY_KEYS, at.STUDY_UID: study_uid}, at.STUDY_UID).found
         return [answer for answer in found if answer.text(at.STUDY_UID) == study_uid]
+
+    def studies(self, study_uids: Sequence[str]) -> dict[str, list[Elements]]:
+        """The archive's records of each of these studies, however they are dated; of some there may be none."""
+        found: dict[str, list[Elements]] = {}
+        if self._takes_lists and len(study_uids) > 1:
+            refusals: list[ArchiveError] = []
+            keys = {**at.STUDY_KEYS, at.STUDY_UID: "\\".join(study_uids)}
+            for answer in self.stream(keys, refusals):
+                found.setdefault(answer.text(at.STUDY_UID), []).append(answer)
+            self._takes_lists = len(found) > 1 and not refusals
+            if refusals:
+                found = {}
+        return {uid: found.get(uid) or self.study(uid) for uid in study_uids}
+
+    def is_shown(self, study_uid: str, study_date: str) -> bool:
+        """Whether a query of this date shows the study: not every date that is answered is also matched."""
+        keys = {at.LEVEL: "STUDY", at.STUDY_UID: study_uid, at.STUDY_DATE: study_date}
+        return any(answer.text(at.STUDY_UID) == study_uid for answer in self.ask(keys, at.STUDY_UID).found)
 
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """What the archive lists of one study now; nothing where it has none of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from vna_lifecycle.adapters.dimse import answers as at
@@ -11,14 +12,20 @@ from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.retrieving import Retriever
-from vna_lifecycle.adapters.dimse.windows import Window, window_of, years
+from vna_lifecycle.adapters.dimse.windows import Window, day_of, window_of, years
 from vna_lifecycle.adapters.dimse.wire import Elements
 from vna_lifecycle.adapters.query import matches
+from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Part, Spool, StudyQuery
 
 _QUARANTINE: Final = "quarantine"
+_REMARKS: Final = "remarks"
+_AT_ONCE: Final = 50
+"""Studies whose records are asked for in one query."""
+_NAMED: Final = 20
+"""Windows that a remark names."""
 
 
 class Reader:
@@ -29,6 +36,7 @@ class Reader:
         self._lobby = lobby
         self._lister = Lister(caller)
         self._retriever = Retriever(caller, self._lister, lobby)
+        self._remarks: tuple[Refused, ...] = ()
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies that the archive answers with, without those that a condition does not hold for."""
@@ -37,24 +45,33 @@ class Reader:
         return (study for study in records if matches(query, study))
 
     def parts(self) -> Iterator[Part]:
-        """Windows of Study Dates whose answers are whole, the studies without one, and what is in quarantine."""
+        """Windows of Study Dates whose answers are whole, then the studies without one.
+
+        Last come what is in quarantine, and remarks about what the archive could not be asked for.
+        """
         settings = self._caller.settings
         divider = Divider(self._answered, limit=settings.studies_per_part, trusted=settings.trusted_answers)
         for window in divider.parts(years(self._caller.site.clock().date())):
             yield Part(key=window.key, title=window.title)
         if self._lobby.quarantine.objects():
             yield Part(key=_QUARANTINE, title="objects that were not asked for")
+        self._remarks = tuple(_remarks(divider))
+        if self._remarks:
+            yield Part(key=_REMARKS, title="what could not be asked for")
 
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
         """Each study of a window with its instances, level by level; or what is in quarantine."""
         if part.key == _QUARANTINE:
             yield from self._quarantined()
-            return
-        for records in self._shown(window_of(part.key)).values():
-            listing = self._lister.listing(records)
-            yield from listing.studies
-            yield from listing.instances
-            yield from listing.refused
+        elif part.key == _REMARKS:
+            yield from self._remarks
+        else:
+            window = window_of(part.key)
+            for records in self._at_home(window, self._shown(window)):
+                listing = self._lister.listing(records)
+                yield from listing.studies
+                yield from listing.instances
+                yield from listing.refused
 
     def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
         """What the archive lists of the study."""
@@ -80,13 +97,40 @@ class Reader:
         keys = {at.LEVEL: "STUDY", **dict.fromkeys((at.STUDY_DATE, at.STUDY_TIME, at.PATIENT_ID, at.STUDY_UID), "")}
         studies: set[str] = set()
         records = 0
-        for answer in self._lister.stream({**keys, **window.keys}):
+        refusals: list[ArchiveError] = []
+        for answer in self._lister.stream({**keys, **window.keys}, refusals):
             records += 1
             if window.holds(answer) and (uid := answer.text(at.STUDY_UID)):
                 studies.add(uid)
                 if limit is not None and len(studies) > limit:
                     return Answered(studies=frozenset(studies), records=records, cut=True)
+        if refusals:
+            return Answered(studies=frozenset(), records=0, refused=refusals[0])
         return Answered(studies=frozenset(studies), records=records)
+
+    def _at_home(self, window: Window, shown: dict[str, list[Elements]]) -> Iterator[list[Elements]]:
+        """All records of each study that is told in this window; one that others show too is told in one of them."""
+        left = iter(shown)
+        while uids := list(islice(left, _AT_ONCE)):
+            whole = self._lister.studies(uids)
+            for uid in uids:
+                records = whole[uid] or shown[uid]
+                if len(records) == 1 or window.holds(self._home(uid, records)):
+                    yield records
+
+    def _home(self, study_uid: str, records: list[Elements]) -> Elements:
+        """The record by which a study is told: the earliest that queries show."""
+
+        def order(record: Elements) -> tuple[bool, str, str, str]:
+            date = record.text(at.STUDY_DATE)
+            return day_of(date) is None, date, record.text(at.STUDY_TIME), record.text(at.PATIENT_ID)
+
+        ordered = sorted(records, key=order)
+        for record in ordered:
+            date = record.text(at.STUDY_DATE)
+            if day_of(date) is None or self._lister.is_shown(study_uid, date):
+                return record
+        return ordered[0]
 
     def _shown(self, window: Window) -> dict[str, list[Elements]]:
         """The records of each study of a window, in a stable order."""
@@ -103,6 +147,21 @@ class Reader:
         for path in self._lobby.quarantine.objects():
             reason = "the archive sent an object that was not asked for"
             yield Refused(locator=str(path), code="unexpected-object", reason=reason, size=path.stat().st_size)
+
+
+def _remarks(divider: Divider) -> Iterator[Refused]:
+    """What an inventory lacks, or may lack, because of how the archive answers. Windows may name patients."""
+    by_message: dict[str, list[Window]] = {}
+    for window, problem in divider.refused:
+        by_message.setdefault(str(problem), []).append(window)
+    for message, windows in by_message.items():
+        reason = f"{len(windows)} queries for studies were refused, so that nobody knows what is there: {message}"
+        yield Refused(locator="; ".join(window.key for window in windows[:_NAMED]), code="query-refused", reason=reason)
+    if divider.doubtful:
+        count = len(divider.doubtful)
+        reason = f"{count} answers have as many studies as the archive ever shows, and no narrower query tells if more"
+        locator = "; ".join(window.key for window in divider.doubtful[:_NAMED])
+        yield Refused(locator=locator, code="answers-may-be-cut-short", reason=reason)
 
 
 def _keys(query: StudyQuery) -> dict[int, str]:

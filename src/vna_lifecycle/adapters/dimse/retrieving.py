@@ -83,9 +83,9 @@ class Retriever:
             self._discard(ticket)
             return
         missing = ticket.missing()
-        self._settle_extra(ticket, lacking=bool(missing))
-        if missing:
-            yield from self._failures(study, missing, statuses, served_others=bool(ticket.extra))
+        listed = self._lister.instances(study.study_uid) if missing else ()
+        served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
+        yield from self._failures(missing, listed, statuses, served_others=served_others)
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -182,12 +182,17 @@ class Retriever:
     # ------------------------------------------------------------------------------------------------------- its end
 
     def _failures(
-        self, study: StudyRef, missing: Sequence[InstanceRecord], statuses: Sequence[int], *, served_others: bool
+        self,
+        missing: Sequence[InstanceRecord],
+        listed_now: Sequence[InstanceRecord],
+        statuses: Sequence[int],
+        *,
+        served_others: bool,
     ) -> Iterator[FetchFailure]:
         """Why each object did not come: because it is not there any more, or although it is."""
         transient = any(is_transient(status) for status in statuses)
         said = ", ".join(dict.fromkeys(words(status) for status in statuses)) or "nothing"
-        listed = {record.locator for record in self._lister.instances(study.study_uid)}
+        listed = {record.locator for record in listed_now}
         for record in missing:
             if record.locator not in listed:
                 yield FetchFailure(record=record, code="gone", message="the archive does not list this object any more")
@@ -198,17 +203,19 @@ class Retriever:
                 message = f"listed, but not sent at study, series or image level; the archive said {said}"
                 yield FetchFailure(record=record, code="not-sent", message=message, transient=transient)
 
-    def _settle_extra(self, ticket: Ticket, *, lacking: bool) -> None:
-        """What came and was not wanted: evidence where something is missing, else only more of the same study."""
-        for arrival in ticket.extra:
-            if lacking:
-                self._lobby.quarantine.keep(arrival.path, arrival.offer)
-            else:
-                arrival.path.unlink(missing_ok=True)
+    def _settle_extra(self, ticket: Ticket, listed: Sequence[InstanceRecord]) -> bool:
+        """Whether objects came that the archive does not list: they are kept as evidence. Others were not wanted."""
+        known = {record.sop_instance_uid for record in listed}
+        foreign = [arrival for arrival in ticket.extra if arrival.offer.sop_instance_uid not in known]
+        for arrival in foreign:
+            self._lobby.quarantine.keep(arrival.path, arrival.offer)
+        self._discard(ticket)
+        return bool(foreign)
 
-    def _discard(self, ticket: Ticket) -> None:
+    def _discard(self, ticket: Ticket) -> bool:
         for path in [*(item.path for item in ticket.ready()), *(arrival.path for arrival in ticket.extra)]:
             path.unlink(missing_ok=True)
+        return False
 
     # --------------------------------------------------------------------------------------------------- what to ask
 

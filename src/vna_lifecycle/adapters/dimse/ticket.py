@@ -31,6 +31,7 @@ class Ticket:
         self._spool = spool
         self._title = title
         self._missing: dict[str, list[InstanceRecord]] = {}
+        self._wanted = {place_of(record.locator)[1] for record in wanted}
         for record in wanted:
             self._missing.setdefault(place_of(record.locator)[1], []).append(record)
         self._ready: deque[Fetched] = deque()
@@ -70,6 +71,8 @@ class Ticket:
                 self._ready.append(Fetched(record=records.pop(0), path=arrival.path))
                 if not records:
                     del self._missing[arrival.offer.sop_instance_uid]
+            elif arrival.offer.sop_instance_uid in self._wanted:
+                arrival.path.unlink(missing_ok=True)  # asked for again with others of its series
             else:
                 self.extra.append(arrival)
             self._changed.notify_all()

@@ -62,6 +62,7 @@ class Holdings:
     def __init__(self, files: Iterable[bytes]) -> None:
         self._lock = threading.Lock()
         self._objects: dict[str, Held] = {}
+        self._listed: dict[str, tuple[Faults, list[Dataset]]] = {}
         for file in files:
             self.keep(_held_of_file(file))
 
@@ -69,6 +70,7 @@ class Holdings:
         """Take an object, in place of another one of its UID."""
         with self._lock:
             self._objects[held.uid] = held
+            self._listed.clear()
 
     def all(self) -> tuple[Held, ...]:
         """What is held now."""
@@ -93,13 +95,20 @@ class Holdings:
                     return
                 yield _asked(query, record)
 
-    def _records(self, level: str, faults: Faults) -> Iterator[Dataset]:
+    def _records(self, level: str, faults: Faults) -> list[Dataset]:
+        known = self._listed.get(level)
+        if known is not None and known[0] is faults:
+            return known[1]
         grouped: dict[str, list[Held]] = {}
         for held in self.all():
             grouped.setdefault(str(held.dataset[_UNIQUE[level]].value), []).append(held)
-        for uid, members in grouped.items():
-            for differing in faults.records.get(uid, ({},)) if level == "STUDY" else ({},):
-                yield _record(members, differing, faults)
+        records = [
+            _record(members, differing, faults)
+            for uid, members in grouped.items()
+            for differing in (faults.records.get(uid, ({},)) if level == "STUDY" else ({},))
+        ]
+        self._listed[level] = (faults, records)
+        return records
 
 
 def _record(members: list[Held], differing: Mapping[str, str], faults: Faults) -> Dataset:
