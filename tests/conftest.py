@@ -1,6 +1,15 @@
-"""Servers that tests of several rooms are opened on: each runs once in a session, for all of them."""
+"""Servers that tests of several rooms are opened on, once in a session, and a guard over what all tests log."""
 
+from peers.canaries import nothing_planted_is_logged, planted_in_the_log
 from peers.dicomweb import other_web_archive, web_archive
 from peers.s3 import ministack, scripted, seaweed
 
-__all__ = ["ministack", "other_web_archive", "scripted", "seaweed", "web_archive"]
+__all__ = [
+    "ministack",
+    "nothing_planted_is_logged",
+    "other_web_archive",
+    "planted_in_the_log",
+    "scripted",
+    "seaweed",
+    "web_archive",
+]
