@@ -15,6 +15,7 @@
     │   └── SchemaTooNew             4   written by a newer version of this software
     ├── IntegrityError               5   evidence does not hold
     │   ├── LedgerCorrupt            5   the first bad event, by sequence number
+    │   ├── LedgerReplaced           5   an older or another ledger than the one that was here
     │   └── VaultCorrupt             5   stored evidence is not what was put there
     ├── EvidenceErased               5   asked for evidence whose key was destroyed on purpose
     ├── LeaseHeld                    6   another coordinator runs this program
@@ -140,6 +141,15 @@ class LedgerCorrupt(IntegrityError):
     def __init__(self, message: str, *, sequence: int | None = None, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.sequence = sequence
+
+
+class LedgerReplaced(IntegrityError):
+    """An older or another ledger than the one that was here. ``known`` events were seen before, ``size`` are here."""
+
+    def __init__(self, message: str, *, known: int, size: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.known = known
+        self.size = size
 
 
 class VaultCorrupt(IntegrityError):

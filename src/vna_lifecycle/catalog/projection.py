@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from vna_lifecycle.catalog import batches, deciding, settling
 from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.folding import Studies, Value
-from vna_lifecycle.catalog.schema import PROJECTED, meta, pause, recorded_inventory, wave
+from vna_lifecycle.catalog.schema import PROJECTED, fold, meta, pause, recorded_inventory, wave
 from vna_lifecycle.errors import LedgerCorrupt, StateError
 from vna_lifecycle.model import event as on_record
 
@@ -20,9 +20,10 @@ _CAUGHT_UP: Final = "caught-up/"
 _COUNTS: Final = ("matched", "missing", "differ", "extra", "held", "refused")
 
 
-def size(connection: Connection) -> int:
-    """How many ledger events are folded."""
-    return connection.execute(select(meta.c.value).where(meta.c.name == "projected")).scalar() or 0
+def folded(connection: Connection) -> tuple[int, str]:
+    """How many ledger events are folded, and the Merkle root over them by which their ledger is known again."""
+    row = connection.execute(select(fold.c.size, fold.c.root)).first()
+    return (row.size, row.root) if row is not None else (0, "")
 
 
 def latest_plan(connection: Connection) -> int:
@@ -39,18 +40,21 @@ def clear(connection: Connection) -> None:
     """Forget everything that was folded."""
     for table in PROJECTED:
         connection.execute(delete(table))
-    folded = meta.c.name.in_(("projected", "plan")) | meta.c.name.startswith(_CAUGHT_UP)
-    connection.execute(delete(meta).where(folded))
+    numbers = (meta.c.name == "plan") | meta.c.name.startswith(_CAUGHT_UP)
+    connection.execute(delete(meta).where(numbers))
 
 
-def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], members: Members) -> None:
+def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], members: Members, root: str) -> None:
     """Fold events that continue what is folded; those that already are, are skipped.
+
+    ``root`` is the ledger's over all events up to the last of these.
 
     Raises:
         StateError: events are missing between what is folded and what is given.
         LedgerCorrupt: an event cannot happen in the state that the earlier ones lead to.
     """
-    done = size(connection)
+    before, _ = folded(connection)
+    done = before
     studies = Studies(connection)
     for recorded in events:
         if recorded.sequence < done:
@@ -77,7 +81,10 @@ def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], mem
             ) from exc
         done += 1
     studies.write()
-    keep(connection, "projected", done)
+    if done > before:
+        row = upsert(fold).values(id=1, size=done, root=root)
+        new = {"size": row.excluded.size, "root": row.excluded.root}
+        connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=new))
 
 
 def keep(connection: Connection, name: str, value: int) -> None:

@@ -51,6 +51,8 @@ def _digest() -> Column[Any]:
 
 meta = _table("meta", Column("name", Text, primary_key=True), _number("value"), clustered=True)
 
+fold = _table("fold", _key("id"), _number("size"), _text("root"))  # one row: how far the ledger is folded, and which
+
 # ------------------------------------------------------------------------------------------------ what was found
 
 inventory = _table(
@@ -342,6 +344,7 @@ recorded_inventory = _table(
 )
 
 PROJECTED: Final = (
+    fold,
     migration,
     progress,
     wave,

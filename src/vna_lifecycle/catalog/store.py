@@ -289,20 +289,25 @@ class Catalog:
 
     def projected_size(self) -> int:
         """How many ledger events are folded into the current state."""
-        with self._engine.connect() as connection:
-            return projection.size(connection)
+        return self.folded()[0]
 
-    def project(self, events: Sequence[RecordedEvent], members: Members) -> None:
+    def folded(self) -> tuple[int, str]:
+        """How many ledger events are folded, and the ledger's Merkle root over them, in hexadecimal."""
+        with self._engine.connect() as connection:
+            return projection.folded(connection)
+
+    def project(self, events: Sequence[RecordedEvent], members: Members, root: str = "") -> None:
         """Fold events that follow those already folded; earlier ones are skipped.
 
-        ``members(ref)`` gives the (label, UID) pairs behind a ``members_ref``.
+        ``members(ref)`` gives the (label, UID) pairs behind a ``members_ref``. ``root`` is the ledger's Merkle root
+        over all events up to the last of these, by which the same ledger is known again.
 
         Raises:
             StateError: events are missing in between.
             LedgerCorrupt: an event cannot happen in the state that the earlier ones lead to.
         """
         with writing(self._engine) as connection:
-            projection.apply(connection, events, members)
+            projection.apply(connection, events, members, root)
 
     def reset_projection(self) -> None:
         """Forget the current state, so that the ledger can be folded again from its beginning."""

@@ -49,6 +49,7 @@ class Journal:
         self._epoch = epoch
         self._notify = notify
         self._folded = catalog.projected_size()
+        self._known_again = False
         self._evidence: list[Sealed] = []
 
     def record(self, events: Sequence[tuple[str, Event]], *, actor: str = "") -> tuple[RecordedEvent, ...]:
@@ -64,7 +65,7 @@ class Journal:
         recorded = self.ledger.append(drafts, epoch=self._epoch)
         new = [event for event in recorded if event.sequence >= self._folded]
         if [event.sequence for event in new] == list(range(self._folded, self._folded + len(new))):
-            self.catalog.project(new, self.members)
+            self._project(new)
             self._folded += len(new)
         else:
             self.sync()  # others have appended in between
@@ -80,17 +81,26 @@ class Journal:
         self.ledger.move_cursor(SUBSCRIBERS, size)
 
     def sync(self) -> bool:
-        """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any."""
-        size = self.ledger.size()
-        if size == self._folded:
+        """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any.
+
+        Raises:
+            LedgerReplaced: the ledger is an older or another one than the current state was folded from.
+        """
+        if self._known_again and self.ledger.size() == self._folded:
             return False
-        if size < self.catalog.projected_size():
-            self.catalog.reset_projection()  # the ledger is an older copy: the state is what it says, not what was
-        for first in range(self.catalog.projected_size(), size, PROJECTED_AT_ONCE):
-            batch = list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size)))
-            self.catalog.project(batch, self.members)
+        folded, root = self.catalog.folded()  # before the ledger is asked, which never is behind the current state
+        if folded:
+            self.ledger.check_beginning(folded, root, of="the catalog")
+        self._known_again = True
+        size = self.ledger.size()
+        for first in range(folded, size, PROJECTED_AT_ONCE):
+            self._project(list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size))))
         self._folded = size
-        return True
+        return folded < size
+
+    def _project(self, events: Sequence[RecordedEvent]) -> None:
+        if events:
+            self.catalog.project(events, self.members, self.ledger.root_at(events[-1].sequence + 1))
 
     # ------------------------------------------------------------------------------------------------ evidence
 

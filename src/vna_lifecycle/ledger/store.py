@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -14,7 +13,7 @@ from attrs import frozen
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine, text
 
-from vna_lifecycle.database import Schema, device_failed, make_entry_durable, open_sqlite, writing
+from vna_lifecycle.database import device_failed, open_sqlite, writing
 from vna_lifecycle.errors import (
     IntegrityError,
     LeaseLost,
@@ -26,16 +25,21 @@ from vna_lifecycle.errors import (
 from vna_lifecycle.ledger import merkle, tables
 from vna_lifecycle.ledger.checkpoint import public_key_text, sign_checkpoint
 from vna_lifecycle.ledger.codec import encode, parse, recorded
+from vna_lifecycle.ledger.head_file import keep_note, read_note
 from vna_lifecycle.ledger.keys import KeyIndex
 from vna_lifecycle.ledger.proof import ConsistencyProof, InclusionProof, prove_consistency, prove_inclusion
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows
-from vna_lifecycle.ledger.verification import Verification, check_end, verify_ledger
+from vna_lifecycle.ledger.verification import (
+    Verification,
+    check_beginning,
+    check_end,
+    check_note,
+    root_at,
+    verify_ledger,
+)
 from vna_lifecycle.model.event import Event, RecordedEvent
 from vna_lifecycle.ports import Clock
 
-_APPLICATION_ID: Final = 0x564E414C  # "VNAL"
-_VERSION: Final = 1
-_PRAGMAS: Final = {"cache_size": -32_000}  # KiB: the index of keys is looked up all over
 _INSERT: Final = text("INSERT INTO events (sequence, key, body, tree) VALUES (:sequence, :key, :body, :tree)")
 _ADVANCE: Final = text("UPDATE head SET size = :size, root = :root, note = :note, indexed = :indexed WHERE id = 1")
 
@@ -66,6 +70,7 @@ class Ledger:
         self._edge: tuple[str, int, list[bytes]] = (merkle.EMPTY_ROOT.hex(), 0, [])
         self._keys = KeyIndex()
         self._failed = False
+        self._appended = False
 
     @classmethod
     def create(cls, path: Path, *, origin: str, clock: Clock, signing_key: Ed25519PrivateKey | None = None) -> Ledger:
@@ -87,7 +92,7 @@ class Ledger:
             tables.create(connection, head_row=head)
             made.append(True)
 
-        engine = open_sqlite(path, schema=_schema(build), create=True)
+        engine = open_sqlite(path, schema=tables.schema(build), create=True)
         if not made:
             engine.dispose()
             raise StorageError("there is a ledger already", path=path)
@@ -104,7 +109,7 @@ class Ledger:
             StorageError: there is no ledger, it cannot be read, or the key is not this ledger's.
             SchemaTooNew: a newer version of this software wrote it.
         """
-        engine = open_sqlite(path, schema=_schema(tables.metadata.create_all), read_only=read_only)
+        engine = open_sqlite(path, schema=tables.schema(tables.metadata.create_all), read_only=read_only)
         try:
             with engine.connect() as connection:
                 head = read_head(connection)
@@ -124,9 +129,13 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Write the signed head beside the ledger, if this object can sign, and let go of the file."""
+        """Keep the signed head beside the ledger, if this object appended to it; let go of the file.
+
+        Raises:
+            StorageError: the head cannot be written; the file is let go of, and no event is lost.
+        """
         try:
-            if self._key is not None and not self._failed:
+            if self._key is not None and self._appended and not self._failed:
                 self.checkpoint()
         finally:
             self._engine.dispose()
@@ -138,6 +147,45 @@ class Ledger:
     def root(self) -> str:
         """The Merkle root over all events, in hexadecimal."""
         return self.head().root
+
+    def root_at(self, size: int) -> str:
+        """The Merkle root over the first ``size`` events, in hexadecimal, without reading all of them.
+
+        Raises:
+            LedgerCorrupt: there are not as many events.
+        """
+        root, known, _ = self._edge
+        if size == known:
+            return root
+        with self._engine.connect() as connection:
+            return root_at(connection, size)
+
+    def check_end(self) -> None:
+        """See that the head follows from the events, that it was signed, and that it goes on from the head file.
+
+        Reads some rows only. What is not read here is checked when it is, or by `verify`.
+
+        Raises:
+            LedgerCorrupt: the end was changed, or the head file.
+            LedgerReplaced: the head file is of a newer ledger, or of another one.
+        """
+        note = read_note(self.head_file)  # first: others may append, and end, meanwhile
+        with self._engine.connect() as connection:
+            head = read_head(connection)
+            edge = check_end(connection, head)
+            if note and self.public_key:
+                check_note(connection, head, note)
+        self._edge = (head.root, head.size, edge)
+
+    def check_beginning(self, size: int, root: str, *, of: str) -> None:
+        """See that the first ``size`` events are those with this root, as ``of`` knows them.
+
+        Raises:
+            LedgerReplaced: they are not, or there are fewer.
+        """
+        if size != self._edge[1] or root != self._edge[0]:
+            with self._engine.connect() as connection:
+                check_beginning(connection, read_head(connection), size, root, of=of)
 
     def head(self) -> Head:
         """Size, root and signed note, of one moment."""
@@ -219,6 +267,7 @@ class Ledger:
             indexed = self._keys.settle(connection, head)
             connection.execute(_ADVANCE, {"size": size, "root": root, "note": note, "indexed": indexed})
         self._edge = (root, size, edge)  # only now: the commit may have failed
+        self._appended = True
         return tuple(results)
 
     def read(self, start: int = 0, stop: int | None = None) -> Iterator[RecordedEvent]:
@@ -282,17 +331,7 @@ class Ledger:
         note = self.head().note
         if not note:
             raise StateError("this ledger is not signed, so it has no checkpoints")
-        own = f"{os.getpid()}-{threading.get_ident()}"  # others may do the same at the same time
-        partial = self.head_file.with_name(f"{self.head_file.name}.{own}.partial")
-        try:
-            with partial.open("w", encoding="utf-8", newline="\n") as file:
-                file.write(note)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.head_file)
-            make_entry_durable(self.head_file)
-        except OSError as exc:
-            raise StorageError(f"the head cannot be written ({exc.strerror})", path=self.head_file) from exc
+        keep_note(self.head_file, note)
         return note
 
     @property
@@ -356,14 +395,3 @@ class Ledger:
 def timestamp(moment: dt.datetime) -> str:
     """A moment as the ledger writes it: UTC, ISO 8601, microseconds, ``Z``."""
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _schema(create: Callable[[Connection], object]) -> Schema:
-    return Schema(
-        name="ledger",
-        application_id=_APPLICATION_ID,
-        version=_VERSION,
-        create=create,
-        corrupt=LedgerCorrupt,
-        pragmas=_PRAGMAS,
-    )

@@ -6,7 +6,7 @@ the leaf's own first. So the Merkle tree needs no rows of its own, and any subtr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from sqlalchemy import (
@@ -22,7 +22,12 @@ from sqlalchemy import (
     text,
 )
 
+from vna_lifecycle.database import Schema
 from vna_lifecycle.errors import LedgerCorrupt
+
+_APPLICATION_ID: Final = 0x564E414C  # "VNAL"
+_VERSION: Final = 1
+_PRAGMAS: Final = {"cache_size": -32_000}  # KiB: the index of keys is looked up all over
 
 metadata: Final = MetaData()
 _Number: Final = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id must be spelled INTEGER
@@ -103,6 +108,18 @@ class EventRow(NamedTuple):
     key: str
     body: bytes
     tree: bytes
+
+
+def schema(create: Callable[[Connection], object]) -> Schema:
+    """What a ledger's database is known by; ``create`` makes it where there is none."""
+    return Schema(
+        name="ledger",
+        application_id=_APPLICATION_ID,
+        version=_VERSION,
+        create=create,
+        corrupt=LedgerCorrupt,
+        pragmas=_PRAGMAS,
+    )
 
 
 def create(connection: Connection, *, head_row: Head) -> None:

@@ -10,10 +10,11 @@ from typing import Final
 from attrs import frozen
 from sqlalchemy import Connection, text
 
-from vna_lifecycle.errors import IntegrityError, LedgerCorrupt, SchemaTooNew
+from vna_lifecycle.errors import IntegrityError, LedgerCorrupt, LedgerReplaced, SchemaTooNew
 from vna_lifecycle.ledger import merkle
 from vna_lifecycle.ledger.checkpoint import Checkpoint, verify_checkpoint
 from vna_lifecycle.ledger.codec import Data, canonical, parse, recorded
+from vna_lifecycle.ledger.head_file import read_note
 from vna_lifecycle.ledger.keys import check_keys
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows, read_subtree
 from vna_lifecycle.model.event import Event, ProgramCreated
@@ -22,6 +23,11 @@ from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 _PLANNING: Final = frozenset({"wave-planned", "studies-excluded", "plan-dropped"})
 _PER_STUDY: Final = frozenset(kind for _, kind in TRANSITIONS) - _PLANNING
 _PLANNED: Final = frozenset({MigrationState.PLANNED})
+_COMPARE: Final = "Verify the ledger, and compare with a backup and with checkpoints kept elsewhere"
+_BRING_BACK: Final = (
+    "Bring back the newest ledger. If it is lost, verify this one, then move catalog.db and ledger-head away: what is "
+    "not in it is then not on record"
+)
 
 
 @frozen(kw_only=True)
@@ -66,15 +72,43 @@ def check_end(connection: Connection, head: Head) -> list[bytes]:
     return edge
 
 
+def root_at(connection: Connection, size: int) -> str:
+    """See `Ledger.root_at`."""
+    return merkle.root_of(merkle.edge_of(size, partial(read_subtree, connection))).hex()
+
+
+def check_note(connection: Connection, head: Head, note: str) -> None:
+    """See that the ledger is the one of a note that was kept, or goes on from it; see `Ledger.check_end`."""
+    try:
+        kept = verify_checkpoint(note, head.public_key)
+    except IntegrityError as exc:
+        raise LedgerCorrupt(f"the head file cannot be trusted: {exc}", hint=_COMPARE) from exc
+    if kept.origin != head.origin:
+        raise LedgerReplaced("the head file is of another ledger", known=kept.size, size=head.size, hint=_BRING_BACK)
+    check_beginning(connection, head, kept.size, kept.root, of="the head file")
+
+
+def check_beginning(connection: Connection, head: Head, size: int, root: str, *, of: str) -> None:
+    """See `Ledger.check_beginning`."""
+    if size > head.size:
+        message = f"the ledger is an older one: it has {head.size} events, and {of} knows {size}"
+    elif root_at(connection, size) != root:
+        message = f"the ledger is another one: its first {size} events are not those that {of} knows"
+    else:
+        return
+    raise LedgerReplaced(message, known=size, size=head.size, hint=_BRING_BACK)
+
+
 def verify_ledger(
     connection: Connection, head_file: Path, *, deep: bool, checkpoint: str | None, public_key: str
 ) -> Verification:
     """See `Ledger.verify`. ``public_key`` is ``""`` for a ledger that is not signed."""
     try:
+        beside = read_note(head_file)  # first: others may append, and end, meanwhile
         head = read_head(connection)
         notes = [("the signed head", head.note)] if public_key else []
-        if public_key and head_file.exists():
-            notes.append(("the head file", head_file.read_text(encoding="utf-8", errors="replace")))
+        if public_key and beside:
+            notes.append(("the head file", beside))
         if checkpoint is not None:
             notes.append(("the checkpoint", checkpoint))
         heads = [("the head", Checkpoint(origin=head.origin, size=head.size, root=head.root))]

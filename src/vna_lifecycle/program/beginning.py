@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -64,16 +65,32 @@ def existing(layout: Layout, plugins: Plugins) -> Config:
     return config
 
 
-def open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) -> Catalog:
+def open_records(layout: Layout, clock: Clock, opened: ExitStack) -> tuple[Vault, Ledger, Catalog]:
+    """Open what a program keeps, each to be closed by ``opened``; see `Program.open`."""
+    vault = Vault.open(layout.vault, layout.keys)
+    opened.callback(vault.close)
+    ledger = Ledger.open(layout.ledger, clock=clock, signing_key=load_key(layout.signing_key))
+    opened.callback(ledger.close)
+    ledger.check_end()
+    catalog = _open_catalog(layout, ledger, vault, clock)
+    opened.callback(catalog.close)
+    return vault, ledger, catalog
+
+
+def _open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) -> Catalog:
     """Open the catalog and bring it up to the ledger. A damaged one is set aside: all it held can be found.
 
     Raises:
         CatalogCorrupt: it is damaged.
+        LedgerReplaced: the ledger is not the one that it was folded from.
     """
     path = layout.catalog
     try:
-        catalog = Catalog.open(path, label=vault.label)
-        Journal(ledger, catalog, vault, actor=SERVICE).sync()
+        with ExitStack() as opened:
+            catalog = Catalog.open(path, label=vault.label)
+            opened.callback(catalog.close)
+            Journal(ledger, catalog, vault, actor=SERVICE).sync()
+            opened.pop_all()
     except CatalogCorrupt as error:
         aside = path.with_name(f"catalog-damaged-{clock():%Y%m%dT%H%M%S}.db")
         for suffix in ("", "-wal", "-shm"):

@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,8 +28,8 @@ from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult
-from vna_lifecycle.errors import StateError
-from vna_lifecycle.ledger import InclusionProof, Lease, Ledger, Verification, load_key
+from vna_lifecycle.errors import StateError, VnaLifecycleError
+from vna_lifecycle.ledger import InclusionProof, Lease, Verification
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
@@ -37,14 +37,14 @@ from vna_lifecycle.plugin import Plugins, load_plugins
 from vna_lifecycle.policy.readiness import Readiness
 from vna_lifecycle.ports import Archive, Clock
 from vna_lifecycle.program import accepting, effects
-from vna_lifecycle.program.beginning import SERVICE, begin, existing, open_catalog
+from vna_lifecycle.program.archives import OpenArchives
+from vna_lifecycle.program.beginning import SERVICE, begin, existing, open_records
 from vna_lifecycle.program.bench import site, utc_now
 from vna_lifecycle.program.deciding import ask_to_cut_over, deciding, known_person
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.terms import gate_terms
-from vna_lifecycle.vault import Vault
 
 SEED_BYTES = 32
 
@@ -52,7 +52,7 @@ SEED_BYTES = 32
 class Program:
     """One migration, in its folder. Make one with `init`, open it with `open`, and close it (or use ``with``).
 
-    Reading and deciding need nothing more. Methods with effects (inventory, plan, transfer, withdraw, catch-up) hold
+    Methods with effects (inventory, plan, transfer, withdraw, catch-up) hold
     the program's lease meanwhile: only one process at a time can.
     """
 
@@ -63,10 +63,11 @@ class Program:
         self.cancelled = threading.Event()
         self._layout = Layout(folder)
         self.clock = clock
-        self._archives: dict[str, Archive] = {}
-        self.vault = Vault.open(self._layout.vault, self._layout.keys)
-        self.ledger = Ledger.open(self._layout.ledger, clock=clock, signing_key=load_key(self._layout.signing_key))
-        self.catalog = open_catalog(self._layout, self.ledger, self.vault, clock)
+        self._archives = OpenArchives(self._open_archive)
+        with ExitStack() as opened:
+            self.vault, self.ledger, self.catalog = open_records(self._layout, clock, opened)
+            opened.callback(self._archives.close)
+            self._opened = opened.pop_all()
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -89,19 +90,14 @@ class Program:
             ConfigurationError: program.toml is missing or cannot be used; every problem is listed.
             StateError: there is a program.toml, and no program was made of it yet.
             LedgerCorrupt, CatalogCorrupt, StorageError: something in the folder is damaged.
+            LedgerReplaced: the ledger is older than, or another than, the one that was here.
         """
-        plugins = plugins if plugins is not None else load_plugins()
-        layout = Layout(Path(folder).resolve())
+        plugins, layout = plugins if plugins is not None else load_plugins(), Layout(Path(folder).resolve())
         return cls(layout.folder, existing(layout, plugins), plugins, clock)
 
     def close(self) -> None:
-        """Release archives and databases."""
-        for archive in self._archives.values():
-            archive.reads.close()
-        self._archives.clear()
-        self.catalog.close()
-        self.ledger.close()
-        self.vault.close()
+        """Release archives and databases; what fails to close keeps none of the others open."""
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +105,12 @@ class Program:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except VnaLifecycleError as trouble:
+            if error is None:
+                raise
+            error.add_note(f"and at the end: {trouble}")  # what stopped the work is what matters
 
     @property
     def name(self) -> str:
@@ -122,11 +123,7 @@ class Program:
         Raises:
             ArchiveError: it does not answer.
         """
-        if name not in self._archives:
-            config = self.config.archive(name)
-            plugin = self.plugins.registry.archives[config.plugin]
-            self._archives[name] = plugin.open(config.settings, site(self.folder, name, self.clock, self.cancelled))
-        return self._archives[name]
+        return self._archives.get(name)
 
     def cancel(self) -> None:
         """Ask running work to stop soon; what is not finished is taken up by the same call later."""
@@ -369,6 +366,11 @@ class Program:
         return self.ledger.checkpoint()
 
     # ------------------------------------------------------------------------------------------------ within
+
+    def _open_archive(self, name: str) -> Archive:
+        config = self.config.archive(name)
+        plugin = self.plugins.registry.archives[config.plugin]
+        return plugin.open(config.settings, site(self.folder, name, self.clock, self.cancelled))
 
     @contextmanager
     def _effects(self, verb: str) -> Iterator[Journal]:

@@ -236,24 +236,6 @@ def test_the_keys_of_a_vault_that_is_lost_are_never_thrown_away(tmp_path: Path) 
     assert before in [path.read_bytes() for path in (tmp_path / "keys").glob("root.key.before-*")]
 
 
-def test_a_state_that_is_ahead_of_the_ledger_is_folded_again_from_what_the_ledger_says(world: Any) -> None:
-    w = world(SPECS)
-    with w.open() as program:
-        program.take_inventory()
-        program.plan()
-    kept = {path.name: path.read_bytes() for path in w.folder.glob("ledger*")}
-    with w.open() as program:
-        assert program.transfer("all").outcome == "complete"
-    for path in w.folder.glob("ledger*"):
-        path.unlink()
-    for name, data in kept.items():
-        (w.folder / name).write_bytes(data)
-    with w.open() as program:
-        assert program.status().waves[0].imported == 0
-        assert program.transfer("all").outcome == "complete"
-        assert "study-transferred" in {event.event.kind for event in program.ledger.read()}
-
-
 def test_a_copy_that_cannot_be_read_is_told_although_another_one_was_taken(world: Any, second_source: str) -> None:
     w = consolidated(world, second_source, [ObjectSpec()], [dicom_bytes(ObjectSpec())])
     with w.open() as program:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from vna_lifecycle.errors import (
     DiskFull,
@@ -35,6 +36,18 @@ def test_appended_events_are_read_in_order(ledger: Ledger, draft: Drafts) -> Non
     assert tuple(ledger.read(2, 99)) == second
     assert ledger.size() == 3
     assert first[0].time == "2026-01-02T03:04:05.000001Z"
+
+
+def test_the_root_over_every_beginning_is_known(ledger: Ledger, draft: Drafts, clock: object) -> None:
+    roots = [ledger.root()]
+    for number in range(9):
+        ledger.append([draft(number)])
+        roots.append(ledger.root())
+    with Ledger.open(ledger.path, clock=clock, read_only=True) as opened:
+        for known in (ledger, opened):
+            assert [known.root_at(size) for size in range(10)] == roots
+            with pytest.raises(LedgerCorrupt):
+                known.root_at(16)
 
 
 def test_an_empty_ledger_has_the_empty_trees_root(ledger: Ledger) -> None:
@@ -220,21 +233,14 @@ def test_a_full_disk_appends_nothing_and_is_survived(
 ) -> None:
     ledger.append([draft(0)])
     ledger.close()
-    real = store._schema
-    monkeypatch.setattr(store, "_schema", lambda create: store.Schema(**{**_fields(real(create)), "pragmas": _TINY}))
+    real = store.tables.schema
+    monkeypatch.setattr(store.tables, "schema", lambda create: evolve(real(create), pragmas={"max_page_count": 12}))
     small = Ledger.open(ledger.path, clock=clock, signing_key=key)
     with pytest.raises(DiskFull):
         small.append([draft(number) for number in range(1, 200)])
     assert small.append([draft(1)])[0].sequence == 1
     assert small.verify(deep=True).ok
     small.close()
-
-
-_TINY = {"max_page_count": 12}
-
-
-def _fields(schema: object) -> dict[str, object]:
-    return {name: getattr(schema, name) for name in ("name", "application_id", "version", "create", "corrupt")}
 
 
 def test_after_an_io_error_the_object_appends_no_more(

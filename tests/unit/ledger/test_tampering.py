@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from vna_lifecycle.errors import LedgerCorrupt, VnaLifecycleError
+from vna_lifecycle.errors import LedgerCorrupt, LedgerReplaced, VnaLifecycleError
 from vna_lifecycle.ledger import Draft, Ledger, merkle, public_key_text, sign_checkpoint
 from vna_lifecycle.ledger.codec import encode
 from vna_lifecycle.model.event import PlanDropped, ProgramCreated, StudyStored, StudyWithdrawn, WavePlanned
@@ -199,9 +199,27 @@ def test_the_head_file_beside_the_ledger_gives_an_old_database_away(
         assert restored.verify().first_bad == EVENTS
 
 
+def test_a_ledger_that_goes_on_while_it_is_verified_is_no_older_one(
+    small: Ledger, draft: Callable[..., Draft], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overtaken(path: Path) -> str:
+        small.append([draft(0)])
+        small.checkpoint()
+        return path.read_text()
+
+    monkeypatch.setattr("vna_lifecycle.ledger.verification.read_note", overtaken)
+    monkeypatch.setattr("vna_lifecycle.ledger.store.read_note", overtaken)
+    assert small.verify().ok
+    small.check_end()
+
+
 def test_a_checkpoint_of_another_ledger_or_key_does_not_verify(small: Ledger, key: Ed25519PrivateKey) -> None:
     other = sign_checkpoint("another.example/ledger", EVENTS, small.root(), key)
     assert "another ledger" in small.verify(checkpoint=other).reason
+    small.head_file.write_text(other)
+    with pytest.raises(LedgerReplaced, match="another ledger"):
+        small.check_end()
+    small.head_file.unlink()
     other = sign_checkpoint(small.origin, EVENTS, small.root(), Ed25519PrivateKey.generate())
     assert "cannot be trusted" in small.verify(checkpoint=other).reason
     small.head_file.write_text("junk")
