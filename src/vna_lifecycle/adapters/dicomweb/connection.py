@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import ssl
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -16,14 +15,14 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
 from urllib3.exceptions import HTTPError
 
+from vna_lifecycle.adapters.dicomweb.pace import PacedConnection, PacedTlsConnection
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
-from vna_lifecycle.adapters.dicomweb.trouble import PASSING, broken, redirect_error, status_error, transport_error
+from vna_lifecycle.adapters.dicomweb.trouble import PASSING, redirect_error, status_error, transport_error
 from vna_lifecycle.errors import ArchiveError, ConfigurationError
 from vna_lifecycle.ports import Site
 
 CHUNK: Final = 256 << 10
 _LARGEST_ANSWER: Final = 64 << 20  # of JSON; a page of 500 answers has about 1 MB
-_SLOWEST: Final = 1 << 10  # bytes per second, once an answer has lasted longer than the read timeout
 _SMALL_REST: Final = 64 << 10
 _SECONDS: Final = 30.0
 _LONGEST_WAIT: Final = 8.0
@@ -56,6 +55,7 @@ class Connection:
             blocksize=CHUNK,
             **options,
         )
+        self._pool.ConnectionCls = PacedTlsConnection if options else PacedConnection
         self._authorization = self._credentials()
 
     def _credentials(self) -> str:
@@ -188,19 +188,10 @@ class Connection:
         wait = error.retry_after
         return True if wait is None else wait if wait <= _LONGEST_WAIT else False
 
-    def chunks(self, answer: BaseHTTPResponse, doing: str) -> Iterator[bytes]:
-        """A body as it comes.
-
-        Raises:
-            ArchiveError: it comes so slowly that it would never end.
-        """
-        begun, count = time.monotonic(), 0
+    def chunks(self, answer: BaseHTTPResponse) -> Iterator[bytes]:
+        """A body as it comes."""
         while chunk := answer.read1(CHUNK, decode_content=False):
             yield chunk
-            count += len(chunk)
-            lasted = time.monotonic() - begun
-            if lasted > self.settings.read_timeout and count < lasted * _SLOWEST:
-                raise broken(self.archive, doing, "the answer came too slowly")
 
     def json(self, answer: BaseHTTPResponse, doing: str) -> Any:
         """A body that is JSON.
@@ -209,7 +200,7 @@ class Connection:
             ArchiveError: it is not, or is too large.
         """
         body = bytearray()
-        for chunk in self.chunks(answer, doing):
+        for chunk in self.chunks(answer):
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 message = f"{self.archive}: the answer to {doing} has more than {_LARGEST_ANSWER >> 20} MiB"

@@ -124,7 +124,7 @@ class _Run:
 
     def _take(self, answer: BaseHTTPResponse, left: dict[str, InstanceRecord]) -> None:
         boundary = boundary_of(answer.headers.get("Content-Type", ""))
-        parts = Parts(self._connection.chunks(answer, _RETRIEVAL), boundary)
+        parts = Parts(self._connection.chunks(answer), boundary)
         surplus = 0
         while left and surplus <= _SURPLUS and not self._ended() and parts.next():
             path = self._new_file(None)
@@ -209,7 +209,7 @@ class _Writing:
 
 def _receive(answer: BaseHTTPResponse, connection: Connection, file: _Writing) -> None:
     """One object: in a part of its own, as it was asked for, or alone, as some archives answer."""
-    chunks = connection.chunks(answer, _RETRIEVAL)
+    chunks = connection.chunks(answer)
     kind = answer.headers.get("Content-Type", "")
     if kind.partition(";")[0].strip().lower() == "application/dicom":
         for chunk in chunks:

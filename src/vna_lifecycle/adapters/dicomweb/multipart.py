@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from attrs import frozen
 
 _HEADER_LIMIT: Final = 16 << 10
+_PREAMBLE_LIMIT: Final = 64 << 10
 _CHUNK: Final = 256 << 10
 _PART_HEAD: Final = b"Content-Type: application/dicom\r\n\r\n"
 _BOUNDARY: Final = re.compile(r""";\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^\s";,]{1,200}))""", re.IGNORECASE)
@@ -40,7 +41,7 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class Parts:
-    """The parts of a body, one after the other; a part that is not read is skipped."""
+    """The parts of a body, one after the other; each is read before the next."""
 
     def __init__(self, chunks: Iterable[bytes], boundary: bytes) -> None:
         self._chunks = iter(chunks)
@@ -52,10 +53,10 @@ class Parts:
         """Go to the next part, or to the first; False at the end. A preamble is skipped.
 
         Raises:
-            BadMultipart: the body is cut off, or its headers have no end.
+            BadMultipart: the body is cut off, or begins with too much that is in no part.
         """
         if not self._passed:
-            self._until_mark(_ignore, None)
+            self._until_mark(_Preamble(), None)
         self._passed = False
         while len(self._buffer) < 2:
             self._more()
@@ -109,8 +110,16 @@ class Parts:
         self._buffer = self._buffer + chunk if self._buffer else chunk
 
 
-def _ignore(data: bytes | memoryview) -> None:
-    """Takes what is not wanted."""
+class _Preamble:
+    """Takes what is before the first part, and not for ever."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self, data: bytes | memoryview) -> None:
+        self._count += len(data)
+        if self._count > _PREAMBLE_LIMIT:
+            raise BadMultipart("the answer begins with too much that is in no part")
 
 
 def _length(headers: bytes) -> int | None:

@@ -1,0 +1,392 @@
+"""Servers that would hold us for ever, send us elsewhere, or tell us half: each ends in a named error, soon."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import stamina
+from attrs import evolve
+
+from peers.scripted_web import ANSWERS, PARTS, Reply, Scripted, answers, retrieved
+from vna_lifecycle.adapters.dicomweb import connection as wire
+from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
+from vna_lifecycle.builtin import open_dicomweb
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused
+from vna_lifecycle.model.inventory import InstanceRecord, StudyRecord
+from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Receipt, StoreFailure, StudyQuery
+from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
+from vna_lifecycle.testing.conformance.case import study_of, written
+from vna_lifecycle.testing.objects import dicom_bytes
+
+_SPEC = EXAMPLES[0]
+_PATIENCE = 0.5
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    scripted = Scripted()
+    with stamina.set_testing(True, attempts=1, cap=True):
+        yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Scripted]:
+    scripted = Scripted()
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def archive(server: Scripted, tmp_path: Path) -> Iterator[Archive]:
+    opened = open_dicomweb(DicomwebSettings(url=server.url, read_timeout=_PATIENCE), site(tmp_path))
+    yield opened
+    opened.reads.close()
+
+
+def record() -> InstanceRecord:
+    uid = _SPEC.sop_instance_uid
+    return InstanceRecord(locator=f"{_SPEC.study_uid}/{_SPEC.series_uid}/{uid}", sop_instance_uid=uid)
+
+
+def fetch(archive: Archive, folder: Path, wanted: Iterable[InstanceRecord]) -> list[Fetched | FetchFailure]:
+    return list(archive.reads.fetch(study_of(_SPEC), list(wanted), FolderSpool(folder / "spool")))
+
+
+def left_in(folder: Path) -> int:
+    return len(list((folder / "spool").iterdir()))
+
+
+# ----------------------------------------------------------------------------------------------------- for ever
+
+
+def test_headers_that_trickle_are_given_up(server: Scripted, archive: Archive) -> None:
+    """Each byte comes within the time limit; all of them would take years."""
+    server.script = lambda *_: (200, {"X": "y", "Content-Type": ANSWERS}, b"[]")
+    handler = server.server.RequestHandlerClass
+    plain = handler.end_headers
+
+    def trickle(self: object) -> None:
+        for piece in server.trickle(b"X-More: yes\r\n", _PATIENCE / 10):
+            self._headers_buffer = [*self._headers_buffer[:1], piece]  # type: ignore[attr-defined]
+            self.flush_headers()  # type: ignore[attr-defined]
+
+    handler.end_headers = trickle  # type: ignore[method-assign]
+    try:
+        with pytest.raises(ArchiveError, match="a search for studies") as caught:
+            list(archive.reads.find_studies(StudyQuery()))
+    finally:
+        handler.end_headers = plain  # type: ignore[method-assign]
+    assert caught.value.transient
+
+
+def test_a_body_that_trickles_is_given_up(server: Scripted, archive: Archive, tmp_path: Path) -> None:
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, server.trickle(b"--XX\r\n", _PATIENCE / 10))
+    (item,) = fetch(archive, tmp_path, [record()])
+    assert isinstance(item, FetchFailure)
+    assert (item.code, item.transient) == ("broken-answer", True)
+    assert left_in(tmp_path) == 0
+
+
+def test_a_server_that_says_nothing_is_given_up(server: Scripted, archive: Archive) -> None:
+    server.script = lambda *_: (server.stopped.wait(4 * _PATIENCE), answers())[1]
+    with pytest.raises(ArchiveError) as caught:
+        list(archive.reads.find_studies(StudyQuery()))
+    assert caught.value.transient
+
+
+def test_an_answer_that_is_long_but_comes_at_a_pace_is_taken(
+    server: Scripted, archive: Archive, tmp_path: Path
+) -> None:
+    """It lasts longer than the time limit, which is for each piece."""
+    status, headers, body = retrieved(_SPEC)
+    assert isinstance(body, bytes)
+    slices = [body[at : at + 100] for at in range(0, len(body), 100)]
+
+    def slowly() -> Iterator[bytes]:
+        for piece in slices:
+            yield piece
+            time.sleep(1.5 * _PATIENCE / len(slices))
+
+    server.script = lambda *_: (status, headers, slowly())
+    (item,) = fetch(archive, tmp_path, [record()])
+    assert isinstance(item, Fetched)
+    assert item.path.read_bytes() == dicom_bytes(_SPEC)
+
+
+def endless(piece: bytes) -> Iterator[bytes]:
+    while True:
+        yield piece
+
+
+def test_a_list_of_answers_that_never_ends_is_given_up(
+    server: Scripted, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_LARGEST_ANSWER", 1 << 20)
+    server.script = lambda *_: (200, {"Content-Type": ANSWERS}, endless(b"[" * 65_536))
+    with pytest.raises(ArchiveError, match="more than 1 MiB"):
+        list(archive.reads.find_studies(StudyQuery()))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda: endless(b"nothing" * 10_000),
+        lambda: [b"--XX\r\nX: " + b"y" * (1 << 16)],
+        lambda: [b"--XX\r\nX: y\r\n\r\nabc"],
+    ],
+    ids=["before-the-parts", "headers", "object"],
+)
+def test_parts_that_have_no_end_are_given_up(
+    server: Scripted, archive: Archive, tmp_path: Path, body: Callable[[], Iterable[bytes]]
+) -> None:
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, body())
+    (item,) = fetch(archive, tmp_path, [record()])
+    assert isinstance(item, FetchFailure)
+    assert item.code == "broken-answer"
+    assert left_in(tmp_path) == 0
+
+
+def test_a_series_that_goes_on_with_other_objects_for_ever_is_asked_for_singly(
+    server: Scripted, archive: Archive, tmp_path: Path
+) -> None:
+    other = b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + dicom_bytes(EXAMPLES[1]) + b"\r\n"
+
+    def script(method: str, path: str, body: bytes) -> Reply:
+        if "/instances/" not in path:
+            return 200, {"Content-Type": PARTS}, endless(other)
+        return retrieved(_SPEC) if path.endswith(_SPEC.sop_instance_uid) else (404, {}, b"")
+
+    server.script = script
+    absent = evolve(record(), locator=record().locator + ".7", sop_instance_uid=record().sop_instance_uid)
+    found = fetch(archive, tmp_path, [record(), absent])
+    assert sorted(type(item).__name__ for item in found) == ["FetchFailure", "Fetched"]
+    assert left_in(tmp_path) == 1
+
+
+def test_a_retrieval_that_is_called_off_ends(server: Scripted, tmp_path: Path) -> None:
+    """Although the server sends for ever."""
+    ours = site(tmp_path)
+    archive = open_dicomweb(DicomwebSettings(url=server.url, read_timeout=_PATIENCE), ours)
+    other = b"--XX\r\nContent-Type: application/dicom\r\n\r\n" + dicom_bytes(EXAMPLES[1]) + b"\r\n"
+    begun = threading.Event()
+
+    def parts() -> Iterator[bytes]:
+        for piece in endless(other):
+            begun.set()
+            ours.cancelled.set()
+            yield piece
+
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, parts())
+    assert fetch(archive, tmp_path, [record(), evolve(record(), locator=record().locator + ".7")]) == []
+    assert begun.is_set()
+    archive.reads.close()
+
+
+# ---------------------------------------------------------------------------------------------------- elsewhere
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
+    server: Scripted, elsewhere: Scripted, archive: Archive, tmp_path: Path, status: int
+) -> None:
+    server.script = lambda *_: (status, {"Location": elsewhere.url + "/studies"}, b"")
+    with pytest.raises(ArchiveRefused, match="a retrieval by sending us to another place"):
+        fetch(archive, tmp_path, [record()])
+    server.script = lambda method, path, body: (
+        (status, {"Location": elsewhere.url + "/studies"}, b"") if method == "POST" else answers()
+    )
+    assert archive.stores is not None
+    with pytest.raises(ArchiveRefused, match="a store request by sending us to another place"):
+        list(archive.stores.store(study_of(_SPEC), written(tmp_path / "in", [_SPEC])))
+    assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["//127.0.0.1:1/x", "https://127.0.0.1/x", "http://me@127.0.0.1:99999/x", "file:///etc/passwd", ""],
+)
+def test_no_odd_place_is_followed(server: Scripted, archive: Archive, tmp_path: Path, place: str) -> None:
+    server.script = lambda *_: (302, {"Location": place}, b"")
+    with pytest.raises(ArchiveRefused, match="another place"):
+        fetch(archive, tmp_path, [record()])
+
+
+def test_a_redirect_at_home_is_followed_but_not_in_a_circle(server: Scripted, archive: Archive, tmp_path: Path) -> None:
+    server.script = lambda method, path, body: (
+        retrieved(_SPEC) if path == "/moved" else (302, {"Location": "/moved"}, b"")
+    )
+    (item,) = fetch(archive, tmp_path, [record()])
+    assert isinstance(item, Fetched)
+    server.seen.clear()
+    server.script = lambda *_: (302, {"Location": "/dicom/again"}, b"")
+    with pytest.raises(ArchiveRefused):
+        fetch(archive, tmp_path, [record()])
+    assert len(server.seen) == 4
+
+
+def test_no_url_in_an_answer_is_ever_asked(
+    server: Scripted, elsewhere: Scripted, archive: Archive, tmp_path: Path
+) -> None:
+    """Neither Retrieve URLs nor Bulk Data URIs: objects come whole from the one archive, or not at all."""
+    url = f"{elsewhere.url}/studies/1"
+    found = {
+        "0020000D": {"vr": "UI", "Value": [_SPEC.study_uid]},
+        "0020000E": {"vr": "UI", "Value": [_SPEC.series_uid]},
+        "00080018": {"vr": "UI", "Value": [_SPEC.sop_instance_uid]},
+        "00081190": {"vr": "UR", "Value": [url]},
+        "7FE00010": {"vr": "OW", "BulkDataURI": url},
+        "00100010": {"vr": "PN", "BulkDataURI": url},
+    }
+    search = 200, {"Content-Type": ANSWERS}, json.dumps([found]).encode()
+    headers = {"Content-Type": PARTS, "Content-Location": url, "Link": f"<{url}>"}
+    server.script = lambda method, path, body: search if "?" in path else (200, headers, retrieved(_SPEC)[2])
+    listed = list(archive.reads.list_instances(study_of(_SPEC)))
+    (item,) = fetch(archive, tmp_path, listed)
+    assert isinstance(item, Fetched)
+    assert elsewhere.seen == []
+
+
+# --------------------------------------------------------------------------------------------------------- half
+
+
+class Capped(Scripted):
+    """Sixty studies on thirty days and five without a date; no search is answered with more than ``cap`` of them."""
+
+    def __init__(self, cap: int, *, pages: bool) -> None:
+        super().__init__()
+        self.cap, self.pages = cap, pages
+        first = dt.date(2024, 1, 1)
+        dates = [f"{first + dt.timedelta(days=number // 2):%Y%m%d}" for number in range(60)] + [""] * 5
+        self.studies = {f"1.2.{number}": date for number, date in enumerate(dates)}
+        self.script = self.search
+
+    def search(self, method: str, path: str, body: bytes) -> Reply:
+        parts = urlsplit(path)
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        names = parts.path.split("/")
+        if names[-1] == "instances":
+            return answers({"00080018": names[-2] + ".1.1", "0020000E": names[-2] + ".1"})
+        first, _, last = asked.get("StudyDate", "-").partition("-")
+        found = [
+            {"0020000D": uid, "00080020": date, "00201208": 1}
+            for uid, date in self.studies.items()
+            if "StudyDate" not in asked or (date and first <= date <= (last or "9"))
+        ]
+        begin = int(asked.get("offset", 0)) if self.pages else 0
+        return answers(*found[begin : begin + min(self.cap, int(asked["limit"]))])
+
+
+def inventoried(url: str, folder: Path) -> tuple[list[str], list[str]]:
+    """Studies that were found, in order, and the parts that could not be told."""
+    settings = DicomwebSettings(url=url, studies_per_part=20, trusted_answers=10, page_size=20)
+    archive = open_dicomweb(settings, site(folder))
+    found: list[str] = []
+    untold = []
+    for part in archive.reads.parts():
+        try:
+            here = [item for item in archive.reads.inventory(part) if isinstance(item, StudyRecord)]
+        except ArchiveError as error:
+            assert "does not tell all" in str(error)
+            untold.append(part.key)
+        else:
+            found += [study.study_uid for study in here]
+    archive.reads.close()
+    return found, untold
+
+
+def test_capped_answers_are_asked_for_again_in_halves(tmp_path: Path) -> None:
+    """All dated studies are found, each once. What of no date is capped and cannot be divided, so it is said."""
+    server = Capped(10, pages=False)
+    try:
+        found, untold = inventoried(server.url, tmp_path)
+        dated = [uid for uid, date in server.studies.items() if date]
+        assert sorted(found) == sorted(dated)
+        assert untold == ["other-dates"]
+    finally:
+        server.close()
+
+
+def test_capped_answers_that_can_be_continued_are(tmp_path: Path) -> None:
+    server = Capped(10, pages=True)
+    try:
+        found, untold = inventoried(server.url, tmp_path)
+        assert (sorted(found), untold) == (sorted(server.studies), [])
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("status", [200, 202, 409])
+def test_a_store_is_judged_instance_by_instance_under_any_status(
+    server: Scripted, archive: Archive, tmp_path: Path, status: int
+) -> None:
+    """Stored, stored with a warning, and two failures of their own kinds; what is not mentioned is sent again alone."""
+    items = written(tmp_path / "in", EXAMPLES[:4])
+    one, two, three, four = (item.record.sop_instance_uid for item in items)
+
+    def item(uid: str, **numbers: int) -> dict[str, object]:
+        told = {tag.removeprefix("t"): {"vr": "US", "Value": [number]} for tag, number in numbers.items()}
+        return {"00081155": {"vr": "UI", "Value": [uid]}, **told}
+
+    body = {
+        "00081199": {"vr": "SQ", "Value": [item(one), item(two, t00081196=0xB007)]},
+        "00081198": {"vr": "SQ", "Value": [item(three, t00081197=0xA700), item(four, t00081197=0xC122)]},
+    }
+    server.script = lambda method, path, sent: (
+        (status, {"Content-Type": ANSWERS}, json.dumps(body).encode()) if method == "POST" else answers()
+    )
+    assert archive.stores is not None
+    got = {answer.sop_instance_uid: answer for answer in archive.stores.store(study_of(_SPEC), items)}
+    first, second, third, fourth = (got[uid] for uid in (one, two, three, four))
+    assert isinstance(first, Receipt) and first.warnings == ()
+    assert isinstance(second, Receipt) and second.warnings == ("B007",)
+    assert isinstance(third, StoreFailure) and (third.code, third.transient) == ("out-of-resources", True)
+    assert isinstance(fourth, StoreFailure)
+    assert (fourth.code, fourth.transient) == ("transfer-syntax-not-supported", False)
+
+
+def test_a_store_whose_answer_says_nothing_is_no_success(server: Scripted, archive: Archive, tmp_path: Path) -> None:
+    """An empty 200, HTML, an answer about somebody else's object."""
+    assert archive.stores is not None
+    other = json.dumps({"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2"]}}]}}).encode()
+    for body in (b"", b"<html>", b"[]", other):
+        server.script = lambda method, path, sent, body=body: (  # type: ignore[misc]
+            (200, {"Content-Type": ANSWERS}, body) if method == "POST" else answers()
+        )
+        (answer,) = archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(body)}", [_SPEC]))
+        assert isinstance(answer, StoreFailure)
+        assert (answer.code, answer.transient) == ("not-acknowledged", True)
+
+
+# --------------------------------------------------------------------------------------------------------- later
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [("7", 7.0), ("Wed, 01 Jan 2025 00:01:30 GMT", 90.0), ("Tue, 31 Dec 2024 23:00:00 GMT", 0.0), ("soon", None)],
+)
+def test_when_to_come_again_is_told_in_seconds_or_by_a_date(
+    server: Scripted, archive: Archive, told: str, expected: float | None
+) -> None:
+    server.script = lambda *_: (503, {"Retry-After": told}, b"")
+    with pytest.raises(ArchiveError) as caught:
+        list(archive.reads.find_studies(StudyQuery()))
+    assert (caught.value.transient, caught.value.retry_after) == (True, expected)
+
+
+def test_a_busy_archive_is_asked_again_at_once_only_when_it_says_soon(server: Scripted, archive: Archive) -> None:
+    """Half a minute is waited in the adapter at most; the rest is the program's."""
+    with stamina.set_testing(True, attempts=3, cap=True):
+        for told, times in (("1", 3), ("120", 1)):
+            server.seen.clear()
+            server.script = lambda *_, told=told: (429, {"Retry-After": told}, b"")  # type: ignore[misc]
+            with pytest.raises(ArchiveError):
+                list(archive.reads.find_studies(StudyQuery()))
+            assert len(server.seen) == times
