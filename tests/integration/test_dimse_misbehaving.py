@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from peers.dicom import free_port
+from vna_lifecycle.adapters.dimse import storing
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
@@ -34,6 +35,13 @@ UIDS = sorted(spec.sop_instance_uid for spec in SPECS)
 QUICK = {"connect_timeout": 1.0, "answer_timeout": 1.0, "stall_timeout": 0.5, "settle_seconds": 0.25, "attempts": 1}
 MEBIBYTE = 1 << 20
 retrievals = pytest.mark.parametrize("retrieve", ["move", "get"])
+
+
+@pytest.fixture(autouse=True)
+def few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not listed at once will not be."""
+    monkeypatch.setattr(storing, "_LOOKS", (0.05,))
+
 
 Opened = tuple[Archive, MisbehavingPacs]
 Open = Callable[..., Opened]

@@ -84,8 +84,7 @@ class Caller:
         Raises:
             ArchiveError: it is not, or does not want us.
         """
-        with self.association([Context(abstract_syntax=VERIFICATION, transfer_syntaxes=UNCOMPRESSED)]) as association:
-            echo(association)
+        self.again(self._echo)
 
     @contextmanager
     def association(self, contexts: Sequence[Context]) -> Iterator[Association]:
@@ -149,6 +148,10 @@ class Caller:
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and not self.site.cancelled.is_set():
             time.sleep(min(left, _NAP))
+
+    def _echo(self) -> None:
+        with self.association([Context(abstract_syntax=VERIFICATION, transfer_syntaxes=UNCOMPRESSED)]) as association:
+            echo(association)
 
     def _fresh(self) -> Association | None:
         """The association that was used last, if that was not long ago; old ones are released."""
