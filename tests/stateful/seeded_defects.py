@@ -247,20 +247,16 @@ def acknowledge_before_commit(patch: Patch) -> None:
 def fold_without_the_size(patch: Patch) -> None:
     """The size follows in a transaction of its own: whoever dies between the two folds the same events again."""
 
-    def apart(real: Any, catalog: Catalog, events: Sequence[Any], members: Any) -> None:
+    def apart(real: Any, catalog: Catalog, events: Sequence[Any], members: Any, root: str) -> None:
         from vna_lifecycle.catalog import projection
 
-        def elsewhere(connection: Any, name: str, value: int) -> None:
-            if name != "projected":
-                keep(connection, name, value)
-
-        keep = projection.keep
+        reach = projection.reach
         with pytest.MonkeyPatch.context() as inner:
-            inner.setattr(projection, "keep", elsewhere)
-            real(catalog, events, members)
+            inner.setattr(projection, "reach", lambda connection, size, root: None)
+            real(catalog, events, members, root)
         if not any(event.event.kind == "study-transferred" for event in events):  # that one dies in between
             with store.writing(catalog._engine) as connection:
-                keep(connection, "projected", events[-1].sequence + 1)
+                reach(connection, events[-1].sequence + 1, root)
 
     _wrap(patch, Catalog, "project", apart)
 

@@ -82,9 +82,14 @@ def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], mem
         done += 1
     studies.write()
     if done > before:
-        row = upsert(fold).values(id=1, size=done, root=root)
-        new = {"size": row.excluded.size, "root": row.excluded.root}
-        connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=new))
+        reach(connection, done, root)
+
+
+def reach(connection: Connection, size: int, root: str) -> None:
+    """Remember how many ledger events are folded, and the root over them."""
+    row = upsert(fold).values(id=1, size=size, root=root)
+    new = {"size": row.excluded.size, "root": row.excluded.root}
+    connection.execute(row.on_conflict_do_update(index_elements=["id"], set_=new))
 
 
 def keep(connection: Connection, name: str, value: int) -> None:
