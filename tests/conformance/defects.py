@@ -23,6 +23,7 @@ from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused, Stu
 from vna_lifecycle.ports import (
     Archive,
     Batch,
+    CommitsStorage,
     Done,
     Fetched,
     FetchFailure,
@@ -38,6 +39,7 @@ from vna_lifecycle.ports import (
 )
 from vna_lifecycle.testing.conformance import (
     BatchImporterSuite,
+    CommitmentSuite,
     LedgerSuite,
     SourceSuite,
     StoreSuite,
@@ -630,3 +632,48 @@ class TestForgetsCursors(_Ledger):
     class ledger(Ledger):  # noqa: N801
         def move_cursor(self, name: str, position: int) -> None:
             pass
+
+
+class _Commits(CommitmentSuite):
+    def open_target(self, folder: Path) -> Archive:
+        archive = open_memory(MemorySettings(name=str(folder), commits=True), site(folder))
+        return evolve(archive, commits=self.defective(archive, memory_state(str(folder))))
+
+    def defective(self, archive: Archive, state: MemoryState) -> CommitsStorage:
+        raise NotImplementedError
+
+
+class _Careless:
+    """Storage commitment that says yes to everything that is asked, and to what was not asked."""
+
+    patience = 1.0
+
+    def __init__(self, asked: bool) -> None:
+        self._asked = asked
+        self._known: set[str] = set()
+
+    def ask(self, transaction: str, manifest: Manifest) -> None:
+        self._known.add(transaction)
+
+    def poll(self, transaction: str, manifest: Manifest) -> Pending | Done:
+        if self._asked and transaction not in self._known:
+            return Pending(poll_after=0.0)
+        uids = [entry.sop_instance_uid for entry in manifest.entries]
+        return Done(results=tuple(Receipt(sop_instance_uid=uid, outcome=Outcome.STORED) for uid in uids))
+
+
+class TestCommitmentIsTakenForGranted(_Commits):
+    """test_what_is_not_there_is_refused_by_name test_what_nobody_asked_for_is_not_answered"""
+
+    def defective(self, archive: Archive, state: MemoryState) -> CommitsStorage:
+        return _Careless(asked=False)
+
+
+class TestAnswersAreForgotten(_Commits):
+    """test_an_answer_outlives_who_asked"""
+
+    def defective(self, archive: Archive, state: MemoryState) -> CommitsStorage:
+        return _Careless(asked=True)
+
+    def wait(self) -> None:
+        """Do not wait for what never comes."""

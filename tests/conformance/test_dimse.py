@@ -18,7 +18,7 @@ from vna_lifecycle.dicom.scan import scan_bytes
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Rung
 from vna_lifecycle.ports import Archive, Fetched, Receipt, StoreFailure
-from vna_lifecycle.testing.conformance import EXAMPLES, SourceSuite, StoreSuite, site
+from vna_lifecycle.testing.conformance import EXAMPLES, CommitmentSuite, SourceSuite, StoreSuite, site
 from vna_lifecycle.testing.conformance.case import read_files, written
 
 pytestmark = pytest.mark.peer
@@ -29,6 +29,7 @@ class _OnPeer:
 
     retrieve: Literal["move", "get"] = "move"
     associations = 4
+    commitment = False
 
     @pytest.fixture(autouse=True)
     def _peers(self) -> Iterator[None]:
@@ -56,6 +57,7 @@ class _OnPeer:
             listen_host="127.0.0.1",
             listen_port=peer.ours,
             settle_seconds=1.0,
+            commitment=self.commitment,
         )
         self.opened.append(open_archive(settings, site(folder)))
         return self.opened[-1]
@@ -96,6 +98,11 @@ class TestOrthancAsSourceByGet(TestOrthancAsSourceByMove):
 
 class TestOrthancAsTarget(_OnOrthanc, StoreSuite):
     pass
+
+
+class TestOrthancCommits(_OnOrthanc, CommitmentSuite):
+    commitment = True
+    retrieve = "get"
 
 
 class TestDcmqrscpAsTarget(_OnDcmqrscp, StoreSuite):

@@ -11,6 +11,7 @@ import pytest
 from vna_lifecycle.ports import Archive
 from vna_lifecycle.testing.conformance import (
     BatchImporterSuite,
+    CommitmentSuite,
     ErasesSuite,
     HoldsSuite,
     RecallsSuite,
@@ -53,6 +54,11 @@ class TestMemoryWithdrawal(WithdrawSuite):
 class TestMemoryImports(BatchImporterSuite):
     def open_target(self, folder: Path) -> Archive:
         return _open(folder, imports=True)
+
+
+class TestMemoryCommitment(CommitmentSuite):
+    def open_target(self, folder: Path) -> Archive:
+        return open_memory(MemorySettings(name=str(folder), commits=True), site(folder))
 
 
 def _open_governed(folder: Path) -> Archive:

@@ -26,6 +26,7 @@ POWERS: Final = {
     "stores": "can be written",
     "imports": "imports in batches",
     "jobs": "tells of its import jobs",
+    "commits": "is asked for storage commitment",
     "withdraws": "lets go of copies",
     "probes": "can be probed",
 }

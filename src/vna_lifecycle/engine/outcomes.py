@@ -15,6 +15,9 @@ from vna_lifecycle.policy.readiness import counted
 from vna_lifecycle.ports import ConflictClass, Receipt, StoreFailure
 
 CHECK = "transfer"
+UNANSWERED = "unanswered"
+_UNANSWERED_REMEDY = "See that the target knows where we listen for its reports, and whether its queue of them is stuck"
+_NOT_COMMITTED_REMEDY = "Ask the target's administrator why; the source must not let go of these instances before"
 
 
 @frozen(kw_only=True)
@@ -131,6 +134,23 @@ def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
             study=study,
             subjects=tuple(receipt.sop_instance_uid for receipt in warned),
             remedy="A warning is not acceptance: see what the read-back found of these instances",
+        )
+
+
+def commitment_findings(study: StudyRef, answers: Sequence[Receipt | StoreFailure]) -> Iterator[Finding]:
+    """Instances that the target did not take responsibility for, each reason as one finding."""
+    refused = [answer for answer in answers if isinstance(answer, StoreFailure)]
+    for code in sorted({failure.code for failure in refused}):
+        failures = [failure for failure in refused if failure.code == code]
+        yield Finding(
+            kind=f"not-committed-{code}",
+            severity=Severity.WARNING if code == UNANSWERED else Severity.BLOCKER,
+            message=f"the target did not commit to the storage of {counted(len(failures), 'instance')}: "
+            f"{failures[0].message}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(failure.sop_instance_uid for failure in failures),
+            remedy=_UNANSWERED_REMEDY if code == UNANSWERED else _NOT_COMMITTED_REMEDY,
         )
 
 

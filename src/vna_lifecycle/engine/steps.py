@@ -73,9 +73,10 @@ class Flight:
 
 
 class Then(enum.Enum):
-    """What comes next for a study: its next phase, an answer to wait for, another attempt later, or nothing for now."""
+    """What comes next for a study: its next phase, an answer to ask or wait for, another attempt later, or nothing."""
 
     STORE = "store"
+    COMMIT = "commit"
     AWAIT = "await"
     VERIFY = "verify"
     RETRY = "retry"

@@ -26,6 +26,11 @@ class Telling:
     _total: int = field(default=0, init=False)
     _told_at: float = field(default=0.0, init=False)
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it began."""
+        return self.seconds() - self.begun
+
     def begin(self, status: WaveStatus) -> None:
         """Count from where the wave stands."""
         self._total, self.ended, self._before = status.studies, status.imported, status.imported
@@ -45,7 +50,7 @@ class Telling:
                 unit="studies",
                 before=self._before,
                 size=self.size,
-                seconds=now - self.begun,
+                seconds=self.elapsed,
                 note=note,
             )
         )

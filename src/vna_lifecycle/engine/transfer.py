@@ -17,6 +17,7 @@ from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine import tasks
 from vna_lifecycle.engine.awaiting import Awaiting, awaiting
 from vna_lifecycle.engine.batching import flight_on_record
+from vna_lifecycle.engine.committing import Committing, commitment, committing
 from vna_lifecycle.engine.holding import held_for
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.later import Later
@@ -37,7 +38,7 @@ from vna_lifecycle.engine.steps import (
 )
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.engine.telling import Telling
-from vna_lifecycle.engine.transfer_result import TransferResult
+from vna_lifecycle.engine.transfer_result import TransferResult, outcome_of
 from vna_lifecycle.errors import (
     ArchiveError,
     ArchiveUnreachable,
@@ -83,6 +84,7 @@ class Transfer:
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
     _awaiting: Awaiting | None = field(default=None, init=False)
+    _committing: Committing | None = field(default=None, init=False)
     _so_far: Telling = field(init=False)
 
     def run(self, wave: str, *, retry: bool = False) -> TransferResult:
@@ -93,10 +95,11 @@ class Transfer:
         """
         journal = self.journal
         journal.sync()
-        self._so_far = so_far = Telling(wave, self.tell, self.seconds, self.seconds())
+        self._so_far = Telling(wave, self.tell, self.seconds, self.seconds())
         self._awaiting = awaiting(
             journal, self.bench, wave, self.policy.target, self.clock, self._call, self._bears_with
         )
+        self._committing = committing(journal, self.bench, self.policy.target, self.clock)
         todo = self._todo(wave, retry=retry)
         pending = journal.catalog.wave_status(wave).remaining
         start = journal.ledger.size()
@@ -107,21 +110,13 @@ class Transfer:
             if self._pool is not None:
                 self._pool.shutdown(wait=True, cancel_futures=True)
         status = journal.catalog.wave_status(wave)
-        if outcome in ("done", "paused") and status.imported == status.studies:
-            outcome = "complete"
-        elif outcome == "done":
-            outcome = "incomplete"
+        outcome = outcome_of(outcome, status)
         ended = TransferEnded(wave=wave, outcome=outcome, transferred=status.imported, remaining=status.remaining)
         journal.record([(f"transfer/{wave}/ended/{start}", ended)])
         if self._stop is not None:
             raise self._stop
-        return TransferResult.of(
-            status,
-            outcome=outcome,
-            size=so_far.size,
-            seconds=self.seconds() - so_far.begun,
-            held_for=held_for(journal.catalog, wave),
-        )
+        held = held_for(journal.catalog, wave)
+        return TransferResult.of(status, outcome=outcome, so_far=self._so_far, held_for=held)
 
     # ------------------------------------------------------------------------------------------------ the loop
 
@@ -145,7 +140,8 @@ class Transfer:
             if not self._flights and not calls:
                 if held_up in ("paused", "cancelled", "stopped"):
                     return held_up
-                if exhausted and not self._again and (self._awaiting is None or self._awaiting.idle):
+                waits = (self._awaiting, self._committing)
+                if exhausted and not self._again and all(each is None or each.idle for each in waits):
                     return "done"
                 self._so_far.say(held_up or self._waiting, busy=False)
                 self.sleep(POLL_SECONDS)
@@ -156,7 +152,10 @@ class Transfer:
                 self._so_far.say(held_up, busy=bool(self._flights))
 
     def _pursue(self, held_up: str, *, last: bool) -> Iterable[Future[Any]]:
-        """Take staging and jobs on, as far as the time allows; what is being asked of the target now."""
+        """Take staging, jobs and commitment on, as far as the time allows; what is being asked of the target now."""
+        if self._committing is not None and held_up in ("", "outside the transfer window"):
+            for flight in self._committing.due():
+                self._commit(self._committing, flight)
         jobs = self._awaiting
         if jobs is None:
             return ()
@@ -199,7 +198,11 @@ class Transfer:
         return self._again.due(self.clock()) or next(todo, None)
 
     def _begin(self, wave: str, work: StudyWork) -> None:
-        if self._awaiting is not None and work.state is MigrationState.STORED:
+        stored = work.state is MigrationState.STORED
+        if stored and self._committing is not None and (asked := self._committing.resume(work)) is not None:
+            self._commit(self._committing, asked)
+            return
+        if self._awaiting is not None and stored:
             # Its job has answered. What a job imported is looked at again, never imported again.
             self._verify(flight_on_record(self.journal, work))
             return
@@ -264,6 +267,8 @@ class Transfer:
                     return Step(then=Then.END)
                 self._awaiting.staged(flight, result)
                 return Step(then=Then.AWAIT)
+            case "commit" if self._committing is not None:
+                return self._committing.landed(flight, result)
             case "store" if self.cancelled.is_set():
                 return after_cancelled_store(self.journal, flight, result)
             case "store":
@@ -293,6 +298,10 @@ class Transfer:
                 flight.phase = "store"
                 instances = [item.fetched for item in flight.fetched.objects]
                 return list(step.events), lambda: self._submit(flight, tasks.store_study, study, target, instances)
+            case Then.VERIFY if (asks := self._committing) is not None and flight.phase != "commit":
+                return [*step.events, asks.intend(flight)], lambda: self._commit(asks, flight)
+            case Then.COMMIT if (asks := self._committing) is not None:
+                return list(step.events), lambda: self._commit(asks, flight)
             case Then.VERIFY:
                 return list(step.events), lambda: self._verify(flight)
             case _:
@@ -302,6 +311,10 @@ class Transfer:
         flight.phase = "verify"
         study = flight.attempt.study
         self._submit(flight, tasks.read_back, study, self.policy.target, flight.expected)
+
+    def _commit(self, asks: Committing, flight: Flight) -> None:
+        self.bench.clear(flight.attempt.study.label)
+        self._submit(flight, commitment, self.policy.target, asks.request(flight), flight.expected)
 
     def _done(self, flight: Flight) -> Callable[[], None]:
         self._so_far.ended += 1
@@ -318,6 +331,8 @@ class Transfer:
         if isinstance(error, StorageError):
             self._stop = error
             return [], self._done(flight)
+        if flight.phase == "commit" and self._committing is not None and self._passes(error):
+            return self._take(flight, self._committing.trouble(flight, getattr(error, "retry_after", None)))
         if isinstance(error, ArchiveError):
             if not self._bears_with(error):
                 return [], self._done(flight)
@@ -338,8 +353,7 @@ class Transfer:
 
     def _staging_trouble(self, jobs: Awaiting, flight: Flight, error: BaseException) -> _Told:
         """Staging is tried again with what is in the spool; where it cannot be, its batches are begun anew."""
-        passes = isinstance(error, BrokenExecutor) or (isinstance(error, ArchiveError) and self._bears_with(error))
-        if passes:
+        if self._passes(error):
             return [], lambda: jobs.stall(flight, getattr(error, "retry_after", None))
         others = jobs.give_up(flight)
         flight.phase = "store"
@@ -351,6 +365,9 @@ class Transfer:
                 self._requeue(other, self.clock())()
 
         return told, again
+
+    def _passes(self, error: BaseException) -> bool:
+        return isinstance(error, BrokenExecutor) or (isinstance(error, ArchiveError) and self._bears_with(error))
 
     def _bears_with(self, error: ArchiveError) -> bool:
         """Whether work goes on although an archive fails as a whole; otherwise the wave stops."""

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from vna_lifecycle.catalog import WaveStatus
 from vna_lifecycle.engine.pending import UNFINISHED
+from vna_lifecycle.engine.telling import Telling
 from vna_lifecycle.model.lifecycle import MigrationState
 
 
@@ -33,9 +34,9 @@ class TransferResult:
 
     @classmethod
     def of(
-        cls, status: WaveStatus, *, outcome: str, size: int, seconds: float, held_for: Sequence[tuple[str, int]]
+        cls, status: WaveStatus, *, outcome: str, so_far: Telling, held_for: Sequence[tuple[str, int]]
     ) -> TransferResult:
-        """How a wave stands that was worked on for so long; ``size`` bytes moved meanwhile."""
+        """How a wave stands that was worked on."""
         return cls(
             wave=status.name,
             outcome=outcome,
@@ -44,8 +45,8 @@ class TransferResult:
             incomplete=status.count(MigrationState.INCOMPLETE),
             failed=status.count(MigrationState.FAILED),
             remaining=to_do(status),
-            size=size,
-            seconds=seconds,
+            size=so_far.size,
+            seconds=so_far.elapsed,
             held=status.count(MigrationState.HELD),
             held_for=tuple(held_for),
         )
@@ -63,6 +64,13 @@ class TransferResult:
             if count
         )
         return f"{self.wave}: {self.transferred} of {self.studies} studies transferred{trouble} ({self.outcome}){rate}"
+
+
+def outcome_of(ended: str, status: WaveStatus) -> str:
+    """The word for how work ended that had nothing left to do (``done``) or was held up, by what it left."""
+    if ended in ("done", "paused") and status.imported == status.studies:
+        return "complete"
+    return "incomplete" if ended == "done" else ended
 
 
 def to_do(status: WaveStatus) -> int:

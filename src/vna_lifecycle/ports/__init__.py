@@ -64,6 +64,7 @@ from vna_lifecycle.ports.reading import (
 )
 from vna_lifecycle.ports.writing import (
     Batch,
+    CommitsStorage,
     ConflictClass,
     Done,
     ImportsInBatches,
@@ -88,6 +89,7 @@ __all__ = [
     "Cancellation",
     "Clock",
     "Collision",
+    "CommitsStorage",
     "ConflictClass",
     "Contradiction",
     "Demographics",

@@ -11,7 +11,7 @@ from attrs import frozen
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
 from vna_lifecycle.ports.reading import SourceAdapter
-from vna_lifecycle.ports.writing import ImportsInBatches, TargetStore, TellsOfJobs, Withdraws
+from vna_lifecycle.ports.writing import CommitsStorage, ImportsInBatches, TargetStore, TellsOfJobs, Withdraws
 
 
 @frozen(kw_only=True)
@@ -22,6 +22,7 @@ class Archive:
     stores: TargetStore | None = None
     imports: ImportsInBatches | None = None
     jobs: TellsOfJobs | None = None
+    commits: CommitsStorage | None = None
     probes: ProbesBehaviour | None = None
     truth: KnowsTruth | None = None
     withdraws: Withdraws | None = None

@@ -172,6 +172,30 @@ class TellsOfJobs(Protocol):
         ...
 
 
+class CommitsStorage(Protocol):
+    """A target that can be asked to take responsibility for what it was given (Storage Commitment, PS3.4 Annex J)."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which a request that was not answered counts as unanswered."""
+        ...
+
+    def ask(self, transaction: str, manifest: Manifest) -> None:
+        """Ask for commitment to each instance of the manifest, under a Transaction UID that was never used before.
+
+        Raises:
+            ArchiveError: the target did not take the request, or it is not known whether it did.
+        """
+        ...
+
+    def poll(self, transaction: str, manifest: Manifest) -> Pending | Done:
+        """What was answered, to whoever asked and whenever: each instance once, as a receipt or a failure.
+
+        What the answer does not mention is a failure with code ``not-mentioned``.
+        """
+        ...
+
+
 class Withdraws(Protocol):
     """Taking back this program's own copies before a wave was ever ready."""
 

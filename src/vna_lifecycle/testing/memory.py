@@ -55,8 +55,9 @@ class MemoryState:
     """What the archive of one name holds: files by locator, in the order in which they came.
 
     ``polls`` is how often a job is pending before it is done, ``limits`` what a batch may hold, and instances in
-    ``unaccounted`` are those that no job says anything of. ``plan`` holds the faults that its users meet, and
-    ``governed`` how instances stand with tiers and holds.
+    ``unaccounted`` are those that no job says anything of. ``commitments`` are the requests for storage commitment by
+    transaction; each is answered by what is there after ``commits_after`` looks. ``plan`` holds the faults that its
+    users meet, and ``governed`` how instances stand with tiers and holds.
     """
 
     files: dict[str, bytes] = field(factory=dict)
@@ -66,6 +67,8 @@ class MemoryState:
     polls: int = 1
     limits: BatchLimits = BatchLimits()
     unaccounted: set[str] = field(factory=set)
+    commitments: dict[str, tuple[SOPInstanceUID, ...]] = field(factory=dict)
+    commits_after: int = 1
     plan: Plan = field(factory=Plan)
     governed: Governed = field(factory=Governed)
     lock: threading.RLock = field(factory=threading.RLock)
@@ -128,12 +131,15 @@ def forget(name: str) -> None:
 class MemorySettings:
     """Which archive in memory; ``imports`` gives it the power of asynchronous jobs in place of storing at once.
 
-    ``governs`` gives it tiers, recalls, holds and erasure (see `vna_lifecycle.testing.governing`).
+    ``governs`` gives it tiers, recalls, holds and erasure (see `vna_lifecycle.testing.governing`), ``commits`` storage
+    commitment, for whose answer ``patience`` seconds are allowed.
     """
 
     name: str
     imports: bool = False
     governs: bool = False
+    commits: bool = False
+    patience: float = 3_600.0
 
 
 def open_memory(settings: MemorySettings, site: Site) -> Archive:
@@ -143,6 +149,7 @@ def open_memory(settings: MemorySettings, site: Site) -> Archive:
         reads=_Reads(state),
         stores=None if settings.imports else _Stores(state),
         imports=_Imports(state) if settings.imports else None,
+        commits=_Commits(state, settings.patience) if settings.commits else None,
         withdraws=_Withdraws(state),
     )
     if settings.governs:
@@ -242,6 +249,32 @@ class _Imports:
                 state.jobs[token.batch] = [state.put(uid, data) for uid, data in staged.items()]
             told = [answer for answer in state.jobs[token.batch] if answer.sop_instance_uid not in state.unaccounted]
             return Done(results=tuple(told))
+
+
+@frozen
+class _Commits:
+    _state: MemoryState
+    patience: float
+
+    def ask(self, transaction: str, manifest: Manifest) -> None:
+        with self._state.lock:
+            self._state.commitments[transaction] = tuple(entry.sop_instance_uid for entry in manifest.entries)
+
+    def poll(self, transaction: str, manifest: Manifest) -> Pending | Done:
+        state = self._state
+        with state.lock:
+            asked = state.commitments.get(transaction)
+            polled = state.polled[transaction] = state.polled.get(transaction, 0) + 1
+        if asked is None or polled <= state.commits_after:
+            return Pending(poll_after=0.0)
+        return Done(results=tuple(self._answer(entry.sop_instance_uid, asked) for entry in manifest.entries))
+
+    def _answer(self, uid: SOPInstanceUID, asked: Sequence[SOPInstanceUID]) -> _Answer:
+        if uid not in asked:
+            return StoreFailure(sop_instance_uid=uid, code="not-mentioned", message="its answer does not mention it")
+        if self._state.find(uid) is None:
+            return StoreFailure(sop_instance_uid=uid, code="no-such-instance", message="it has no such instance")
+        return Receipt(sop_instance_uid=uid, outcome=Outcome.STORED)
 
 
 @frozen

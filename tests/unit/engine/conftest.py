@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,7 @@ name = "{old}"
 plugin = "memory"
 name = "{new}"
 imports = {imports}
+{target}
 [migration]
 sources = ["old"]
 target = "new"
@@ -41,13 +43,22 @@ class World:
     """A program and its two archives."""
 
     def __init__(
-        self, folder: Path, specs: list[ObjectSpec], more: str = "", *, imports: bool = False, verify: str = "hashed"
+        self,
+        folder: Path,
+        specs: list[ObjectSpec],
+        more: str = "",
+        *,
+        imports: bool = False,
+        verify: str = "hashed",
+        target: str = "",
     ) -> None:
         number = next(_numbers)
         self.old, self.new = f"old-{number}", f"new-{number}"
         self.folder = folder / "program"
         self.folder.mkdir(parents=True)
-        text = CONFIG.format(old=self.old, new=self.new, more=more, imports=str(imports).lower(), verify=verify)
+        text = CONFIG.format(
+            old=self.old, new=self.new, more=more, imports=str(imports).lower(), verify=verify, target=target
+        )
         (self.folder / "program.toml").write_text(text)
         fill(self.old, [dicom_bytes(spec) for spec in specs])
         self.plugins = load_plugins(extra=[memory])
@@ -77,8 +88,8 @@ class World:
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     worlds: list[World] = []
 
-    def make(specs: list[ObjectSpec], more: str = "", *, imports: bool = False, verify: str = "hashed") -> World:
-        worlds.append(World(tmp_path / str(len(worlds)), specs, more, imports=imports, verify=verify))
+    def make(specs: list[ObjectSpec], more: str = "", **settings: Any) -> World:
+        worlds.append(World(tmp_path / str(len(worlds)), specs, more, **settings))
         return worlds[-1]
 
     yield make

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.commitments import Commitments
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
@@ -20,5 +21,7 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     """
     caller = Caller(settings, site)
     caller.check()
-    reader = Reader(caller, Lobby(settings, site))
-    return Archive(reads=reader, stores=Store(caller, reader))
+    lobby = Lobby(settings, site)
+    reader = Reader(caller, lobby)
+    commits = Commitments(caller, lobby) if settings.commitment else None
+    return Archive(reads=reader, stores=Store(caller, reader), commits=commits)

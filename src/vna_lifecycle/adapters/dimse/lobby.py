@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.letterbox import Letterbox
 from vna_lifecycle.adapters.dimse.reception import Guest, Quarantine, Reception, Taker, attend, leave
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.wire import UNCOMPRESSED, Association, Context
@@ -21,7 +22,8 @@ class Lobby:
         self.quarantine = Quarantine(site.workspace / "quarantine")
         self._settings = settings
         self._site = site
-        self._guest = Guest(settings, self.quarantine)
+        self.letters = Letterbox(site.workspace / "commitment")
+        self._guest = Guest(settings, self.quarantine, self.letters)
         self._lock = threading.Lock()
         self._reception: Reception | None = None
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from vna_lifecycle.adapters.dimse.letterbox import Letterbox
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.tls import listening_context
 from vna_lifecycle.adapters.dimse.wire import (
@@ -19,12 +20,13 @@ from vna_lifecycle.adapters.dimse.wire import (
     VERIFICATION,
     Admission,
     Arrival,
+    CommitmentReport,
     Offer,
     Receiver,
     Service,
 )
 from vna_lifecycle.dicom.part10 import EXPLICIT_BIG
-from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.errors import ArchiveError, ConfigurationError
 
 _LOG: Final = logging.getLogger(__name__)
 _LARGEST_ID: Final = 0xFFFF
@@ -90,9 +92,10 @@ class Quarantine:
 
 
 class Guest:
-    """One archive's part of a reception: its senders, and whoever waits for its objects."""
+    """One archive's part of a reception: its senders, whoever waits for its objects, and where its answers go."""
 
-    def __init__(self, settings: DimseSettings, quarantine: Quarantine) -> None:
+    def __init__(self, settings: DimseSettings, quarantine: Quarantine, letters: Letterbox) -> None:
+        self.letters = letters
         self.senders = frozenset((settings.ae_title, *settings.sender_ae_titles))
         self.certificates = frozenset(digest.lower() for digest in settings.tls_sender_certificates)
         self.quarantine = quarantine
@@ -129,7 +132,7 @@ class Reception:
         self._coming: dict[Path, Taker] = {}
         self._message_ids = itertools.count(1)
         admission = Admission(title=self._title, transfer_syntaxes=_syntaxes, callers=self._callers)
-        service = Service(admission=admission, sink=self)
+        service = Service(admission=admission, sink=self, report=self.report)
         context = listening_context(settings)
         self._receiver = Receiver(service, host=settings.listen_host, port=settings.listen_port, tls=context)
         self.port = self._receiver.port
@@ -178,6 +181,17 @@ class Reception:
         with self._lock:
             taker = self._coming.pop(arrival.path, None)
         return 0 if taker is None else taker.take(arrival)
+
+    def report(self, report: CommitmentReport) -> None:
+        """Keep an answer to a request for storage commitment where it was asked for.
+
+        Raises:
+            ArchiveError: nobody here asked for it, which the sender is told by a processing failure.
+        """
+        with self._lock:
+            guests = list(self._guests)
+        if not any(guest.letters.take(report) for guest in guests):
+            raise ArchiveError("a storage commitment report came that was not asked for")
 
     def _admit(self) -> None:
         titles = {title for guest in self._guests for title in guest.senders}

@@ -88,6 +88,13 @@ class DimseSettings:
         5.0,
         "Seconds without an object, after a retrieval was said to be over, until what is missing counts as missing.",
     )
+    commitment: bool = field(
+        default=False,
+        metadata={"help": "Ask for storage commitment of what was stored; the answer may come to our port."},
+    )
+    commitment_timeout: float = _seconds(
+        3_600.0, "Seconds to wait for the answer to a request for storage commitment until it counts as unanswered."
+    )
     max_pdu: int = field(
         default=131_072, validator=_between(SMALLEST_PDU, LARGEST_PDU), metadata={"help": "Longest PDU, in bytes."}
     )
@@ -124,7 +131,7 @@ class DimseSettings:
             raise ValueError("tls_certificate and tls_key go together")
         if not self.tls and (self.tls_ca or self.tls_certificate or self.tls_sender_certificates):
             raise ValueError("TLS settings need tls = true")
-        if self.tls and self.retrieve != "get" and self.tls_certificate is None:
+        if self.tls and (self.retrieve != "get" or self.commitment) and self.tls_certificate is None:
             raise ValueError("to listen with TLS needs tls_certificate and tls_key")
 
 

@@ -43,6 +43,8 @@ from vna_lifecycle.model.event.program import (
     WavePlanned,
 )
 from vna_lifecycle.model.event.study import (
+    CommitmentAnswered,
+    CommitmentIntended,
     FindingRecorded,
     FindingSettled,
     StoreIntended,
@@ -64,6 +66,8 @@ __all__ = [
     "BatchEnded",
     "BatchOpened",
     "CatchUpCompleted",
+    "CommitmentAnswered",
+    "CommitmentIntended",
     "ContentChosen",
     "CutoverAllowed",
     "CutoverRefused",

@@ -74,6 +74,41 @@ class StudyStored:
 
 
 @frozen(kw_only=True)
+class CommitmentIntended:
+    """The target is about to be asked to take responsibility for a study's instances (Storage Commitment).
+
+    ``transaction`` is the Transaction UID that we minted for this request (0008,1195); ``turn`` counts the requests of
+    one attempt: whoever takes up work that was broken off asks again, since the answer may have been lost meanwhile.
+    """
+
+    kind: ClassVar[str] = "commitment-intended"
+    version: ClassVar[int] = 1
+    study: str
+    wave: str
+    attempt: int
+    turn: int
+    transaction: str
+
+
+@frozen(kw_only=True)
+class CommitmentAnswered:
+    """What the target committed to, and what not; ``unanswered`` instances are those of which nothing came in time.
+
+    A claim, as any other: only the read-back proves what is there.
+    """
+
+    kind: ClassVar[str] = "commitment-answered"
+    version: ClassVar[int] = 1
+    study: str
+    wave: str
+    attempt: int
+    transaction: str
+    committed: int
+    refused: int
+    unanswered: int
+
+
+@frozen(kw_only=True)
 class StudyTransferred:
     """Every instance was read back independently and reconciled at ``rung`` or better.
 

@@ -44,6 +44,8 @@ from vna_lifecycle.model.event.program import (
     WavePlanned,
 )
 from vna_lifecycle.model.event.study import (
+    CommitmentAnswered,
+    CommitmentIntended,
     FindingRecorded,
     FindingSettled,
     StoreIntended,
@@ -73,6 +75,8 @@ Event: TypeAlias = (
     | TargetSurveyed
     | StoreIntended
     | StudyStored
+    | CommitmentIntended
+    | CommitmentAnswered
     | StudyTransferred
     | StudyIncomplete
     | StudyFailed

@@ -10,11 +10,15 @@
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{suite}" for suite in ("batches", "case", "governing", "ledger", "source", "store", "withdraw"))
+    *(
+        f"{__name__}.{suite}"
+        for suite in ("batches", "case", "commitment", "governing", "ledger", "source", "store", "withdraw")
+    )
 )  # before they are imported: a failed assertion shall show its values
 
 from vna_lifecycle.testing.conformance.batches import BatchImporterSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.case import EXAMPLES, FolderSpool, site  # noqa: E402 - see above
+from vna_lifecycle.testing.conformance.commitment import CommitmentSuite  # noqa: E402 - see above
 from vna_lifecycle.testing.conformance.governing import (  # noqa: E402 - see above
     ErasesSuite,
     HoldsSuite,
@@ -29,6 +33,7 @@ from vna_lifecycle.testing.conformance.withdraw import WithdrawSuite  # noqa: E4
 __all__ = [
     "EXAMPLES",
     "BatchImporterSuite",
+    "CommitmentSuite",
     "ErasesSuite",
     "FolderSpool",
     "HoldsSuite",

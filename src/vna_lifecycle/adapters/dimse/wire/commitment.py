@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from typing import Final
 
@@ -28,6 +29,14 @@ _FAILED: Final = 0x00081198
 _REASON: Final = 0x00081197
 _SOP_CLASS: Final = 0x00081150
 _SOP_INSTANCE: Final = 0x00081155
+
+
+_GRACE: Final = 5.0
+"""Seconds by which the link waits longer than we do: it counts a wait that ends as the peer's failure."""
+
+
+class _NoReport(Exception):
+    """Nothing has come so far."""
 
 
 @frozen(kw_only=True)
@@ -79,15 +88,28 @@ def ask_commitment(association: Association, transaction: str, objects: Iterable
         raise failed("the request for storage commitment", status)
 
 
-def await_report(association: Association, patience: float) -> CommitmentReport:
+def await_report(
+    association: Association, patience: float, *, enough: Callable[[], bool] = lambda: False
+) -> CommitmentReport | None:
     """Wait on this association for a report, and acknowledge it. Many archives send it on one of their own instead.
 
+    None: there was none within ``patience`` seconds, or ``enough`` says that it came elsewhere meanwhile. The
+    association can be used further; a report that comes later than that comes to the receiver (PS3.4 J.3.3).
+
     Raises:
-        ArchiveError: none came within ``patience`` seconds, or the peer ended the association (transient): it may still
-            come to the receiver.
+        ArchiveError: the peer ended the association, or sent something else.
     """
+    deadline = time.monotonic() + patience
+
+    def give_up() -> None:
+        if enough() or time.monotonic() >= deadline:
+            raise _NoReport
+
     with association.exchanging() as link:
-        context, command = link.next_command(patience)
+        try:
+            context, command = link.next_command(patience + _GRACE, idle=give_up)
+        except _NoReport:
+            return None
         if cs.required(command, cs.FIELD) != cs.N_EVENT_REPORT_RQ:
             raise violation("something else than a storage commitment report")
         report = read_report(link, context, command, association.peer.timeouts.stall)
