@@ -27,11 +27,16 @@ class Scripted:
         self.script: Script = lambda method, path, body: answers()
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.stopped = threading.Event()
+        self.connections = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version: ClassVar[str] = "HTTP/1.1"
             disable_nagle_algorithm: ClassVar[bool] = True  # or every small answer takes 40 ms
+
+            def setup(self) -> None:
+                outer.connections += 1
+                super().setup()
 
             def answer(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

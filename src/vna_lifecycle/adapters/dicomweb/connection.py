@@ -111,14 +111,15 @@ class Connection:
     ) -> BaseHTTPResponse:
         renewed = False
         for _ in range(4):
-            answer = self._send(path, doing, method, headers, body)
+            shown = self._authorization
+            answer = self._send(path, doing, method, headers, body, shown)
             if answer.status in _REDIRECTS:
                 answer.close()
                 place = self._same_origin(path, answer.headers.get("Location", ""))
                 if method != "GET" or not place:
                     raise redirect_error(self.archive, doing)
                 path = place
-            elif answer.status == 401 and not renewed and self._renew():
+            elif answer.status == 401 and not renewed and self._renew(shown):
                 answer.close()
                 renewed = True
             elif answer.status in PASSING or answer.status in (401, 403):
@@ -128,18 +129,23 @@ class Connection:
                 return answer
         raise redirect_error(self.archive, doing)
 
-    def _renew(self) -> bool:
-        """Whether the secrets are others now than those that were refused."""
-        before = self._authorization
+    def _renew(self, refused: str) -> bool:
+        """Whether the secrets are others now than those that were refused; another thread may have renewed them."""
         self._authorization = self._credentials()
-        return bool(before) and before != self._authorization
+        return bool(refused) and refused != self._authorization
 
     def _send(
-        self, path: str, doing: str, method: str, headers: dict[str, str], body: Callable[[], Iterable[bytes]] | None
+        self,
+        path: str,
+        doing: str,
+        method: str,
+        headers: dict[str, str],
+        body: Callable[[], Iterable[bytes]] | None,
+        authorization: str,
     ) -> BaseHTTPResponse:
         sent = {"Accept-Encoding": "identity", "User-Agent": "vna-lifecycle", **headers}
-        if self._authorization:
-            sent["Authorization"] = self._authorization
+        if authorization:
+            sent["Authorization"] = authorization
         try:
             answer = self._pool.urlopen(
                 method,
