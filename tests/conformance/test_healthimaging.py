@@ -10,7 +10,6 @@ import pytest
 from peers.healthimaging import Place, settings_of, site_of
 from peers.s3 import Server
 from vna_lifecycle.adapters.healthimaging.archive import open_archive
-from vna_lifecycle.builtin import open_healthimaging
 from vna_lifecycle.model.inventory import InstanceRecord, Rung
 from vna_lifecycle.ports import Archive, Fetched
 from vna_lifecycle.testing.conformance import BatchImporterSuite, ErasesSuite, SourceSuite
@@ -32,7 +31,8 @@ class TestDatastoreAsSource(SourceSuite):
         for data in objects:
             self.place.fake.put(self.place.store, [data])
             self.place.clock.advance(0.4)
-        return open_healthimaging(settings_of(self.place, self.server), site_of(folder, self.place))
+        settings, site = settings_of(self.place, self.server), site_of(folder, self.place)
+        return open_archive(settings, site, pause=self.place.clock.advance)
 
     def unknown_locator(self, record: InstanceRecord) -> str:
         return f"{record.locator}9"
@@ -47,7 +47,8 @@ class TestImport(BatchImporterSuite):
         self.server = seaweed
 
     def open_target(self, folder: Path) -> Archive:
-        return open_healthimaging(settings_of(self.place, self.server), site_of(folder, self.place))
+        settings, site = settings_of(self.place, self.server), site_of(folder, self.place)
+        return open_archive(settings, site, pause=self.place.clock.advance)
 
     def wait(self, seconds: float) -> None:
         self.place.clock.advance(seconds)

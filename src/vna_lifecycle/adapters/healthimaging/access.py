@@ -51,8 +51,12 @@ class Access:
         self.queue: SQSClient | None = self.attempt(self._queue) if settings.queue_url else None
         self.staging = Bucket(_folder(settings, settings.staging), site)
         self.results = Bucket(_folder(settings, settings.results), site)
-        self.starts = Pace(settings.job_starts_per_second, site.clock, pause)
-        self.changes = Pace(settings.changes_per_second, site.clock, pause)
+        self.starts = Pace(settings.job_starts_per_second, self.now, pause)
+        # who brings another way to wait waits by the program's clock, which may stand still while this machine sleeps
+        seconds = time.monotonic if pause is time.sleep else self.now
+        self.changes = Pace(settings.changes_per_second, seconds, pause)
+        self.searches = Pace(settings.searches_per_second, seconds, pause)
+        self.metadata = Pace(settings.metadata_per_second, seconds, pause)
         self.pause = pause
         self._pool_lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 GONE: Final = ("ResourceNotFoundException", "404")
 _PAGE: Final = 50
+_REMEMBERED: Final = 1_000  # studies
 _FIRST_DAY, _LAST_DAY = "00010101", "99991231"
 
 
@@ -28,6 +30,8 @@ class Library:
     def __init__(self, access: Access) -> None:
         """``access`` says which."""
         self._access = access
+        self._recent: dict[str, tuple[float, list[ImageSet]]] = {}
+        self._lock = threading.Lock()
 
     def search(self, criteria: SearchCriteriaTypeDef | None = None) -> Iterator[ImageSet]:
         """The image sets that fit, page by page.
@@ -39,6 +43,7 @@ class Library:
         if criteria:
             asked["searchCriteria"] = criteria
         while True:
+            self._access.searches.wait()
             page = self._access.attempt(lambda: self._access.client.search_image_sets(**asked))
             for found in page["imageSetsMetadataSummaries"]:
                 yield ImageSet(
@@ -53,13 +58,26 @@ class Library:
                 return
             asked["nextToken"] = page["nextToken"]
 
-    def of_study(self, study_uid: str) -> list[ImageSet]:
+    def of_study(self, study_uid: str, *, within: float = 0.0) -> list[ImageSet]:
         """The image sets of a study, primary and not.
+
+        With ``within``, what was found so many seconds ago will do, once: a second look is a new search.
 
         Raises:
             ArchiveError: the data store cannot be searched.
         """
-        return list(self.search(_equal("DICOMStudyInstanceUID", study_uid)))
+        now = self._access.now()
+        with self._lock:
+            at, known = self._recent.pop(study_uid, (float("-inf"), []))
+        if now - at < within:
+            return known
+        found = list(self.search(_equal("DICOMStudyInstanceUID", study_uid)))
+        if not within:
+            with self._lock:
+                if len(self._recent) >= _REMEMBERED:
+                    self._recent.clear()
+                self._recent[study_uid] = now, found
+        return found
 
     def created_between(self, first: int, last: int) -> Iterator[ImageSet]:
         """The image sets that were created in these seconds, by time of creation.
@@ -148,6 +166,7 @@ class Library:
         asked = {"datastoreId": self._access.datastore_id, "imageSetId": image_set.id}
         if image_set.earlier:
             asked["versionId"] = image_set.version
+        self._access.metadata.wait()
 
         def get() -> bytes:
             return self._access.client.get_image_set_metadata(**asked)["imageSetMetadataBlob"].read()

@@ -84,6 +84,8 @@ class HealthImagingSettings:
     concurrent_jobs: int = _quota(100, "Most import jobs under way in the data store at the same time.")
     job_starts_per_second: float = _quota(0.25, "How often a job may be started, per second.")
     changes_per_second: float = _quota(0.25, "How often an image set may be updated, copied or deleted, per second.")
+    searches_per_second: float = _quota(25.0, "How often image sets may be searched for, per second.")
+    metadata_per_second: float = _quota(50.0, "How often the metadata of an image set may be read, per second.")
     poll_seconds: float = _quota(10.0, "Seconds after which a young job is looked at again.")
     max_poll_seconds: float = _quota(300.0, "Seconds after which a job is looked at again, however old it is.")
     results_patience: float = _quota(3_600.0, "Seconds for which result files may lag behind the end of their job.")

@@ -26,6 +26,7 @@ from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.ports import Batch, ConflictClass, Fetched, Staged, StoreFailure
 
 _CHUNK: Final = 1 << 20
+_RECENT: Final = 60.0  # seconds; what comes there after a look at a study, its job would meet all the same
 _Answer = Staged | StoreFailure
 
 
@@ -54,7 +55,7 @@ class Stager:
         if submitted is not None:
             return iter(_again(folder, submitted, instances))
         held: dict[SOPInstanceUID, list[Stored]] = {}
-        for stored in self._library.contents(self._library.of_study(study.study_uid)):
+        for stored in self._library.contents(self._library.of_study(study.study_uid, within=_RECENT)):
             held.setdefault(stored.record.sop_instance_uid, []).append(stored)
         settled = list(self._settle(folder, held, instances))
         folder.record(study.study_uid, [one.entry for one in settled if one.entry is not None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -68,7 +68,8 @@ class ImageSets:
         """SearchImageSets. At most two filters, joined by AND; values of an EQUAL filter by OR."""
         store = self.service.store(asked)
         criteria = asked.get("searchCriteria", {})
-        found = [one for one in store.present() if all(self._fits(one, rule) for rule in criteria.get("filters", []))]
+        rules = criteria.get("filters", [])
+        found = [one for one in _candidates(store, rules) if all(self._fits(one, rule) for rule in rules)]
         sort = criteria.get("sort", {"sortField": "updatedAt", "sortOrder": "DESC"})
         found.sort(key=lambda one: _sort_key(one, sort["sortField"]), reverse=sort["sortOrder"] == "DESC")
         page, more = page_of(found, asked)
@@ -204,6 +205,7 @@ class ImageSets:
             raise invalid("an image set must keep an instance")
         version = found.add(self._now(), status="UPDATED", instances=instances, forced=forced)
         self._require_consistent(store, found)
+        store.keep(found)
         return {
             "datastoreId": store.id,
             "imageSetId": found.id,
@@ -256,7 +258,7 @@ class ImageSets:
             number=1, instances=source.latest.instances, status="COPIED", created=now, primary=primary, forced=False
         )
         made = ImageSet(id=new_id(), created=now, versions=[version], accessed=now)
-        store.image_sets[made.id] = made
+        store.keep(made)
         return made
 
     def _promoted(self, store: Datastore, source: ImageSet, now: dt.datetime) -> ImageSet:
@@ -281,6 +283,7 @@ class ImageSets:
         if found.state != "ACTIVE":
             raise conflict(f"image set is {found.state}")
         found.state = "LOCKED"
+        store.leaving.append(found)
         found.gone_at = self._now() + dt.timedelta(seconds=self.service.deletion_seconds)
         found.versions[-1] = evolve(found.latest, status="DELETING")
         return {
@@ -289,6 +292,14 @@ class ImageSets:
             "imageSetState": "LOCKED",
             "imageSetWorkflowStatus": "DELETING",
         }
+
+
+def _candidates(store: Datastore, rules: Sequence[Mapping[str, Any]]) -> Iterable[ImageSet]:
+    """Where one study is asked for, its image sets; else all of them."""
+    for rule in rules:
+        if rule["operator"] == "EQUAL" and [*rule["values"][0]] == ["DICOMStudyInstanceUID"] and not rule["values"][1:]:
+            return store.of_study(rule["values"][0]["DICOMStudyInstanceUID"])
+    return store.present()
 
 
 def _properties(store: Datastore, image_set: ImageSet) -> Answer:

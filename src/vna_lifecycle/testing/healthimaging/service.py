@@ -45,7 +45,10 @@ def page_of(items: Sequence[Any], asked: Mapping[str, Any]) -> tuple[Sequence[An
 
 @define(kw_only=True)
 class Service:
-    """What the service holds and knows. All calls take turns. ``seen`` counts the calls of each operation."""
+    """What the service holds and knows; all calls take turns.
+
+    ``seen`` counts the calls of each operation; ``throttled`` those refused.
+    """
 
     s3: S3Client
     clock: Callable[[], dt.datetime] = wall_clock
@@ -58,6 +61,7 @@ class Service:
     notify: Notify = silent
     stores: dict[str, Datastore] = field(factory=dict)
     seen: dict[str, int] = field(factory=dict)
+    throttled: int = 0
     lock: threading.RLock = field(factory=threading.RLock)
     _rates: Rates = field(init=False)
 
@@ -71,8 +75,12 @@ class Service:
             ServiceError: the call fails.
         """
         self.seen[operation] = self.seen.get(operation, 0) + 1
-        self.faults.strike(operation)
-        self._rates.take(operation, stamp(self.clock()))
+        try:
+            self.faults.strike(operation)
+            self._rates.take(operation, stamp(self.clock()))
+        except ServiceError as refusal:
+            self.throttled += refusal.kind == "ThrottlingException"
+            raise
 
     def advance(self) -> None:
         """Bring jobs and deletions to where they are now."""
@@ -83,10 +91,11 @@ class Service:
             )
             for store in self.stores.values():
                 importer.advance(store, now)
-                for image_set in store.image_sets.values():
-                    if image_set.gone_at is not None and image_set.deleted is None and now >= image_set.gone_at:
+                for image_set in list(store.leaving):
+                    if image_set.gone_at is not None and now >= image_set.gone_at:
                         image_set.state, image_set.deleted = "DELETED", image_set.gone_at
                         image_set.add(now, status="DELETED", primary=False)
+                        store.leaving.remove(image_set)
 
     def put(self, datastore_id: str, files: Iterable[bytes]) -> list[ImageSet]:
         """Import files at once, without a job; the image set of each.

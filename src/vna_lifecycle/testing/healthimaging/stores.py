@@ -60,6 +60,16 @@ class ImageSet:
         """Any instance of a version, for what they all share."""
         return next(iter((version or self.latest).instances.values()))
 
+    @property
+    def study(self) -> str:
+        """The Study Instance UID of its newest version."""
+        return str(self.first().levels.study["StudyInstanceUID"])
+
+    @property
+    def series(self) -> str:
+        """The Series Instance UID of its newest version."""
+        return str(self.first().levels.series["SeriesInstanceUID"])
+
     def version(self, number: str | None) -> Version:
         """A version by number, the newest without one.
 
@@ -125,7 +135,10 @@ class Job:
 
 @define(kw_only=True)
 class Datastore:
-    """A data store. ``duplicates``: an instance that is imported again comes into a non-primary set, or overwrites."""
+    """A data store. ``duplicates``: an instance that is imported again comes into a non-primary set, or overwrites.
+
+    ``leaving`` are image sets that are being deleted.
+    """
 
     id: str
     name: str
@@ -139,6 +152,9 @@ class Datastore:
     image_sets: dict[str, ImageSet] = field(factory=dict)
     jobs: dict[str, Job] = field(factory=dict)
     tags: dict[str, dict[str, str]] = field(factory=dict)
+    leaving: list[ImageSet] = field(factory=list)
+    _by_study: dict[str, dict[str, ImageSet]] = field(factory=dict)
+    _by_series: dict[str, dict[str, ImageSet]] = field(factory=dict)
 
     @property
     def arn(self) -> str:
@@ -166,12 +182,19 @@ class Datastore:
 
     def of_study(self, study: str) -> list[ImageSet]:
         """The image sets of a study that are not deleted."""
-        return [found for found in self.present() if found.first().levels.study["StudyInstanceUID"] == study]
+        known = self._by_study.get(study, {}).values()
+        return [one for one in known if one.state != "DELETED" and one.study == study]
+
+    def keep(self, image_set: ImageSet) -> None:
+        """Take in an image set that is new, or has come to be of another study or series."""
+        self.image_sets[image_set.id] = image_set
+        self._by_study.setdefault(image_set.study, {})[image_set.id] = image_set
+        self._by_series.setdefault(image_set.series, {})[image_set.id] = image_set
 
     def primary_of(self, series: str) -> ImageSet | None:
         """The primary image set of a series, if there is one."""
-        for found in self.present():
-            if found.latest.primary and found.first().levels.series["SeriesInstanceUID"] == series:
+        for found in self._by_series.get(series, {}).values():
+            if found.state != "DELETED" and found.latest.primary and found.series == series:
                 return found
         return None
 
@@ -221,7 +244,7 @@ class Datastore:
         version = Version(number=1, instances={}, status="IMPORTED", created=now, primary=primary)
         founded = ImageSet(id=new_id(), created=now, versions=[version], accessed=now)
         founded.versions[-1] = evolve(version, instances={instance.sop_instance_uid: instance})
-        self.image_sets[founded.id] = founded
+        self.keep(founded)
         return founded
 
     def _beside(self, instance: Instance, others: dict[tuple[str, int], ImageSet], now: dt.datetime) -> ImageSet:

@@ -97,7 +97,7 @@ def test_the_stored_syntax_says_how_pixels_are_compared(source: str, stored: str
 
 
 def observations(place: Place, server: Server, folder: Path) -> dict[str, str]:
-    archive = open_archive(settings_of(place, server), site_of(folder, place))
+    archive = open_archive(settings_of(place, server), site_of(folder, place), pause=place.clock.advance)
     assert archive.probes is not None
     return {one.name: one.value for one in archive.probes.probe()}
 
@@ -141,7 +141,7 @@ def test_jobs_are_shown_with_their_counts_reasons_and_expected_end(
     place = make_place(
         timing=Timing(running=100), faults=Faults(fail={one: "ValidationException"}, warn={two: "OTHER"})
     )
-    archive = open_archive(settings_of(place, seaweed), site_of(tmp_path, place))
+    archive = open_archive(settings_of(place, seaweed), site_of(tmp_path, place), pause=place.clock.advance)
     assert archive.imports is not None
     assert archive.jobs is not None
     batch = Batch(key="b", wave="w")
@@ -171,7 +171,7 @@ def test_parts_are_cut_where_a_second_ends(place: Place, seaweed: Server, tmp_pa
     for number in range(1, 11):
         place.fake.put(place.store, [dicom_bytes(ObjectSpec(study=number))])
         place.clock.advance(0.1 if number % 5 else 1.0)
-    reads = open_archive(settings_of(place, seaweed), site_of(tmp_path, place)).reads
+    reads = open_archive(settings_of(place, seaweed), site_of(tmp_path, place), pause=place.clock.advance).reads
     parts = list(reads.parts())
     assert [part.title for part in parts] == ["image sets 1 to 5", "image sets 6 to 10"]
     found = [item for part in parts for item in reads.inventory(part)]

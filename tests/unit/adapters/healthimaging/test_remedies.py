@@ -46,7 +46,7 @@ def aside(place: Place) -> str:
 def test_a_non_primary_image_set_is_corrected_and_becomes_primary(
     place: Place, remedies: Remedies, seaweed: Server, tmp_path: Path
 ) -> None:
-    archive = open_archive(settings_of(place, seaweed), site_of(tmp_path, place))
+    archive = open_archive(settings_of(place, seaweed), site_of(tmp_path, place), pause=place.clock.advance)
     found = [item for part in archive.reads.parts() for item in archive.reads.inventory(part)]
     flagged = [item for item in found if isinstance(item, InstanceRecord) and NON_PRIMARY in item.flags]
     assert [record.sop_instance_uid for record in flagged] == [OTHER.sop_instance_uid]
