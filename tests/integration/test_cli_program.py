@@ -102,7 +102,7 @@ def test_every_step_tells_people_what_it_did(cli: Cli) -> None:
     assert "pilot: 1 study, 1 instance" in plan
     assert "excluded: 1 study (phantoms)" in plan
     transfer = cli("transfer", expect=1).out
-    assert "pilot: 1 of 1 studies transferred (complete)" in transfer
+    assert "pilot: 1 of 1 study transferred (complete)" in transfer
     assert "rest: 1 of 2 studies transferred, 1 incomplete" in transfer
     assert "The ledger holds" in cli("ledger", "verify", "--deep").out
 
@@ -148,7 +148,7 @@ def test_run_does_what_the_three_verbs_do_and_then_nothing_again(cli: Cli, folde
     assert cli("status", "--json").json["waves"] == []
     assert list((folder / "new").iterdir()) == []
     ran = cli("run", expect=1).out
-    assert "pilot: 1 of 1 studies transferred (complete)" in ran
+    assert "pilot: 1 of 1 study transferred (complete)" in ran
     assert "rest: 1 of 2 studies transferred, 1 incomplete" in ran
     again = cli("run", "--json", expect=1).json
     assert (again["inventories"], again["plan"]) == ([], None)
@@ -247,7 +247,7 @@ def test_compare_ends_with_1_exactly_when_the_archives_differ(cli: Cli, folder: 
     result = cli("compare", old, new, "--json", expect=1, place=False).json
     assert (result["same"], result["match"], len(result["missing"])) == (False, 1, 3)
     assert f"only in the first: {MR.sop_instance_uid}" in cli("compare", old, new, expect=1, place=False).out
-    assert "1 instances match" in cli("compare", new, new, place=False).out
+    assert "1 instance matches" in cli("compare", new, new, place=False).out
     assert "neither" in cli("compare", "nowhere", new, expect=2, place=False).err
 
 

@@ -20,6 +20,7 @@ from vna_lifecycle.catalog.projection import keep
 from vna_lifecycle.catalog.schema import draft, match, meta, migration, pick, place, study, summary, taken
 from vna_lifecycle.catalog.truth import withheld
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import Exclusion, Order, Patients, Wave, WavePlan, WavePolicy
 
@@ -190,5 +191,5 @@ def _notes(policy: WavePolicy, matched: int, studies: int, unsized: int, *, kept
     elif studies == 0:
         notes.append(f"wave {policy.name} is empty: its first {unit} alone exceeds the cap")
     if unsized and policy.max_total_bytes is not None:
-        notes.append(f"wave {policy.name}: {unsized} studies count with their known bytes only")
+        notes.append(f"wave {policy.name}: of {counted(unsized, 'study')} only the known bytes count")
     return notes

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind, few
 from vna_lifecycle.checks.settings import CollisionsSettings
+from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import ConflictClass, WaveCase
 
@@ -75,8 +76,8 @@ class Collisions:
         """Findings of UIDs first, then of contents."""
         for collision in case.collisions():
             count = len(collision.studies) + len(collision.elsewhere)
-            across = f" of {count} studies" if count > 1 else ""
-            message = f"a SOP Instance UID has several contents, in {len(collision.copies)} objects{across}"
+            across = f" of {counted(count, 'study')}" if count > 1 else ""
+            message = f"a SOP Instance UID has several contents, in {counted(len(collision.copies), 'object')}{across}"
             for study in collision.studies:
                 yield ABOUT.finding(
                     _WORDS[collision.conflict],
@@ -88,7 +89,7 @@ class Collisions:
         for shared in case.shared_contents():
             yield ABOUT.finding(
                 "one-content-several-uids",
-                f"{len(shared.sop_instance_uids)} images of this study have the same pixels",
+                told_of(len(shared.sop_instance_uids), "image", "of this study have the same pixels"),
                 study=shared.study,
                 subjects=shared.sop_instance_uids,
             )

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import CompletenessSettings
+from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.inventory import Basis
 from vna_lifecycle.ports import StudyCase
@@ -101,13 +102,13 @@ class Completeness:
 
 def _lacking(case: StudyCase, word: str, uids: Collection[str], told: str) -> Iterator[Finding]:
     if uids:
-        yield ABOUT.finding(word, f"{len(uids)} instances {told}", study=case.study, subjects=sorted(uids))
+        yield ABOUT.finding(word, told_of(len(uids), "instance", told), study=case.study, subjects=sorted(uids))
 
 
 def _counts(case: StudyCase, held: int) -> Iterator[Finding]:
     if case.claimed is None or case.claimed == held:
         return
     word = "fewer-instances-than-claimed" if held < case.claimed else "more-instances-than-claimed"
-    message = f"the source claims {case.claimed} instances, and has {held}"
+    message = f"the source claims {counted(case.claimed, 'instance')}, and has {held}"
     details = [("claimed", str(case.claimed)), ("held", str(held)), ("basis", case.basis.value)]
     yield ABOUT.finding(word, message, study=case.study, details=details)

@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 
 from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import DescriptionsSettings
+from vna_lifecycle.model.counting import told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import DescriptionUse, StudyFacts, WaveCase
 
@@ -102,7 +103,7 @@ def _modality(modality: str, uses: _Uses) -> Iterator[Finding]:
     if uses.nameless:
         yield ABOUT.finding(
             "no-description",
-            f"{uses.nameless} studies of one modality have neither a description nor a procedure code",
+            told_of(uses.nameless, "study", "of one modality have neither a description nor a procedure code"),
             subjects=[use.example.study_uid for use in uses.examples],
             details=[("modality", modality), ("studies", str(uses.nameless))],
         )

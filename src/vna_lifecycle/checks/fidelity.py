@@ -13,6 +13,7 @@ from vna_lifecycle.checks.settings import FidelitySettings
 from vna_lifecycle.dicom.compare import compare_files
 from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
 from vna_lifecycle.errors import DicomRefused
+from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import ManifestEntry, SeriesAttributes, StudyRecord
@@ -136,7 +137,7 @@ def _originals(case: StudyCase) -> Iterator[Finding]:
         except (DicomRefused, OSError):
             other.append(uid)
     if other:
-        message = f"the source has other content now in {len(other)} objects of this study than was moved"
+        message = f"the source has other content now in {counted(len(other), 'object')} of this study than was moved"
         yield ABOUT.finding("changed-since-transfer", message, study=case.study, subjects=sorted(other))
 
 
@@ -216,16 +217,16 @@ def _objects(case: StudyCase, retrieved: Retrieved) -> Iterator[Finding]:
     told = {uid for uid, _ in broken}
     broken += [(uid, "not-delivered") for uid in sorted(expected.keys() - served - told)]
     if broken:
-        what = f"was not served {len(broken)} objects of this study"
+        what = f"was not served {counted(len(broken), 'object')} of this study"
         yield _told(case, retrieved, "not-served-to-reader", what, [uid for uid, _ in broken], broken)
     if different:
-        what = f"was served {len(different)} objects of this study that are not what was accepted"
+        what = f"was served {told_of(len(different), 'object', 'of this study that are not what was accepted')}"
         yield _told(case, retrieved, "served-differently", what, [uid for uid, _ in different], different)
     if beyond:
-        what = f"was served {len(beyond)} objects of this study beyond those accepted"
+        what = f"was served {counted(len(beyond), 'object')} of this study beyond those accepted"
         yield _told(case, retrieved, "served-beyond", what, sorted(beyond))
     if encoded:
-        what = f"was served {len(encoded)} objects of this study in another encoding"
+        what = f"was served {counted(len(encoded), 'object')} of this study in another encoding"
         yield _told(case, retrieved, "served-re-encoded", what, sorted(encoded))
 
 

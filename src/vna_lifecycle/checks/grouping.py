@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import FEW, About, Kind
 from vna_lifecycle.checks.settings import GroupingSettings
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.ports import WaveCase
@@ -85,7 +86,7 @@ def _series(case: WaveCase) -> Iterator[Finding]:
         for study in spread.studies:
             yield ABOUT.finding(
                 "series-in-several-studies",
-                f"a series of this study is in {len(everywhere)} studies",
+                f"a series of this study is in {counted(len(everywhere), 'study')}",
                 study=study,
                 subjects=[spread.series_uid, *(other.study_uid for other in everywhere[: FEW + 1] if other != study)],
             )

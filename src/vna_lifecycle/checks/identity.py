@@ -10,6 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind, few
 from vna_lifecycle.checks.settings import IdentitySettings
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import PatientKey
 from vna_lifecycle.policy.person import Likeness, Person, likeness
@@ -129,7 +130,7 @@ def _patient(patient: PatientFacts) -> Iterator[Finding]:
     elif worst is Likeness.VARIANT:
         yield ABOUT.finding(
             "patient-demographics-vary",
-            f"a patient of {len(patient.studies)} studies is described in {len(patient.named)} ways",
+            f"a patient of {counted(len(patient.studies), 'study')} is described in {len(patient.named)} ways",
             subjects=[_told(patient.patient)],
             details=_entries(patient),
         )

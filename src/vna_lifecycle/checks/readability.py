@@ -11,6 +11,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import ReadabilitySettings
+from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import Availability
@@ -126,7 +127,7 @@ class Readability:
         for (archive, code), count in sorted(counts.items()):
             yield ABOUT.finding(
                 _OF_CODE.get(code, "objects-refused"),
-                f"{count} objects of {archive} were refused: {code.replace('-', ' ')}",
+                f"at {archive} {told_of(count, 'object', 'were refused')}: {code.replace('-', ' ')}",
                 subjects=named[archive, code],
                 details=[("archive", archive), ("code", code), ("objects", str(count))],
             )
@@ -151,7 +152,7 @@ def _study(study: StudyRef, odd: Iterable[Oddity]) -> Iterator[Finding]:
         reasons = ", ".join(sorted(set().union(*found.values())))
         yield ABOUT.finding(
             word,
-            f"{len(found)} objects of this study: {reasons}",
+            f"{counted(len(found), 'object')} of this study: {reasons}",
             study=study,
             subjects=sorted(found),
             details=[(uid, ", ".join(sorted(why))) for uid, why in sorted(found.items())],

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import UnexplainedChangeSettings
+from vna_lifecycle.model.counting import told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import WaveCase
 
@@ -70,4 +71,4 @@ class UnexplainedChange:
         ):
             word, told = _KINDS[what]
             uids = [item.sop_instance_uid for item in items]
-            yield ABOUT.finding(word, f"{len(uids)} objects of this study {told}", study=study, subjects=uids)
+            yield ABOUT.finding(word, told_of(len(uids), "object", f"of this study {told}"), study=study, subjects=uids)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import counted, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.accept_result import Acceptance

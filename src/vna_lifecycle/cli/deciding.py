@@ -9,9 +9,10 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, By, ProgramFolder, Reason, Show
-from vna_lifecycle.cli.output import counted, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,10 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, By, DryRun, ProgramFolder, Reason, Show
-from vna_lifecycle.cli.output import counted, print_json, safe, say, write_file
+from vna_lifecycle.cli.output import print_json, safe, say, write_file
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.decide_acceptance import SignOffOnRecord, WaiverOnRecord

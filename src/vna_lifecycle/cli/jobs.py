@@ -8,9 +8,10 @@ from attrs import asdict
 from cyclopts import App, Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import bytes_text, counted, print_json, safe, say
+from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.ports import JobReport

@@ -11,8 +11,9 @@ from attrs import asdict
 from cyclopts import App, Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import counted, print_json, read_file, safe, say, write_file
+from vna_lifecycle.cli.output import print_json, read_file, safe, say, write_file
 from vna_lifecycle.errors import IntegrityError, StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.ledger import Ledger

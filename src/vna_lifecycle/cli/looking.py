@@ -9,10 +9,11 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import counted, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import EvidenceErased, StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,11 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, By, DryRun, ProgramFolder, Reason, Show
-from vna_lifecycle.cli.output import bytes_text, counted, print_json, safe, say
+from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError, StateError
+from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.transfer_result import TransferResult

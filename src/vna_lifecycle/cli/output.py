@@ -55,13 +55,6 @@ def bytes_text(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 study``, ``2 studies``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
-
-
 def write_file(path: Path, text: str) -> None:
     """Write an output file that a person asked for.
 

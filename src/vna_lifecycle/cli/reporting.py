@@ -8,8 +8,9 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import counted, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.session import opened
+from vna_lifecycle.model.counting import counted
 
 
 def report(

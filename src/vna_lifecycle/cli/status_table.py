@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vna_lifecycle.cli.output import bytes_text, counted, safe, show
+from vna_lifecycle.cli.output import bytes_text, safe, show
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.policy.readiness import Standing
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Final
 from attrs import frozen
 
 from vna_lifecycle.demo.gate import put_right
-from vna_lifecycle.demo.scene import counted
 from vna_lifecycle.engine.status import Status
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.program import Program
 
 REFUSALS: Final[Mapping[str, str]] = {
@@ -106,6 +106,6 @@ def next_commands(folder: Path, command: str) -> list[tuple[str, str]]:
 
 def _transferred(facts: Facts) -> str:
     return (
-        f"{facts.imported} of {facts.studies} studies transferred: each of their instances was read back from the new "
-        "archive and has the same bytes as in the old one."
+        f"{facts.imported} of {counted(facts.studies, 'study')} transferred: each of their instances was read "
+        "back from the new archive and has the same bytes as in the old one."
     )

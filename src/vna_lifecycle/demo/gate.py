@@ -13,6 +13,7 @@ from vna_lifecycle.demo.scene import Scene
 from vna_lifecycle.demo.settings import ENGINEER
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import DicomRefused, IntegrityError, StorageError
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.program import Program
 
 BACKUP: Final = "backup of the edited object.dcm"
@@ -81,7 +82,7 @@ def verify(scene: Scene) -> None:
         scene.exit_code = IntegrityError.exit_code
         scene.audience.say(f"the ledger does not hold: {found.reason}")
     else:
-        scene.audience.say(f"the ledger holds: {found.size} events")
+        scene.audience.say(f"the ledger holds: {counted(found.size, 'event')}")
 
 
 def put_right(folder: Path, command: str) -> list[tuple[str, str]]:

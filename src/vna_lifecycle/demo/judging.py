@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from vna_lifecycle.demo.defects import STALE
-from vna_lifecycle.demo.scene import Scene, counted
+from vna_lifecycle.demo.scene import Scene
 from vna_lifecycle.demo.settings import ENGINEER, RADIOLOGIST, exclude
 from vna_lifecycle.engine.decide import HeldContent
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.program import Program
 
 PILOT: Final = "pilot"

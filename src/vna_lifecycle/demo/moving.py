@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vna_lifecycle.demo.scene import Scene, counted
+from vna_lifecycle.demo.scene import Scene
+from vna_lifecycle.model.counting import counted
 
 
 def check(scene: Scene) -> None:

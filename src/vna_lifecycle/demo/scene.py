@@ -89,10 +89,3 @@ class Scene:
     def key(self) -> str:
         """Where her key is, as ``--key`` takes it."""
         return f"file:{self.private_key}"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 study``, ``2 studies``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"

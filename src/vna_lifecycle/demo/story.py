@@ -18,6 +18,7 @@ from vna_lifecycle.demo.scene import Audience, Scene
 from vna_lifecycle.demo.settings import MARK, NAME, PROGRAM_TOML, RADIOLOGIST
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.ledger import generate_key, public_key_text
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.program import Program
 
 UNEXPECTED: Final = 1
@@ -122,7 +123,7 @@ class Demo:
         if not old.exists():
             build_legacy_archive(old)
         files = sum(1 for path in old.rglob("*") if path.is_file())
-        audience.say(f"the old archive: {files} files in {old.name}")
+        audience.say(f"the old archive: {counted(files, 'file')} in {old.name}")
         write_extract(self.folder / "old-database.csv", old)
         if not (self.folder / "ledger.db").exists():
             Program.init(self.folder, name=NAME)

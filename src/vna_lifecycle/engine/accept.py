@@ -26,6 +26,7 @@ from vna_lifecycle.engine.examining import Answer, Call, Examiner, PreparedCheck
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.event import WaveExamined
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
@@ -308,7 +309,7 @@ def _not_served(study: StudyRef, served: Served) -> Iterator[Finding]:
         yield Finding(
             kind="original-not-served",
             severity=Severity.WARNING,
-            message=f"the source did not serve {len(served.failures)} objects again: compared with their digests only",
+            message=f"the source did not serve {counted(len(served.failures), 'object')} again: only digests compared",
             check=CHECK,
             study=study,
             subjects=tuple(failure.record.sop_instance_uid for failure in served.failures),

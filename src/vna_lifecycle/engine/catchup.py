@@ -16,11 +16,11 @@ from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import SourceDrift, drift, fetch_again
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.event import CatchUpCompleted, Event, StudyChanged
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
-from vna_lifecycle.policy.readiness import counted, studies
 
 UNSEEN = (
     "Edits in place that leave every index attribute, count and size of a study as they were are seen only in the "
@@ -56,12 +56,12 @@ class CatchUpResult:
 
     def __str__(self) -> str:
         unknown = (
-            f" {studies(self.unknown)} could not be compared for now: catch up again to have this one complete."
+            f" {counted(self.unknown, 'study')} could not be compared for now: catch up again to complete this."
             if self.unknown
             else ""
         )
         return (
-            f"{self.archive}: {studies(self.added)} added, {self.changed} changed, {self.vanished} vanished, "
+            f"{self.archive}: {counted(self.added, 'study')} added, {self.changed} changed, {self.vanished} vanished, "
             f"{self.untouched} untouched ({self.sampled} of these fetched again); of the studies that were moved, "
             f"{self.differing} {'differs' if self.differing == 1 else 'differ'} from what was moved."
             f"{unknown} {self.unseen}"

@@ -14,6 +14,7 @@ from vna_lifecycle.dicom.compare import compare_files
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.errors import DicomRefused
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Rung
 from vna_lifecycle.ports import Cancellation, Fetched, SourceAdapter, Spool
@@ -92,8 +93,10 @@ class ArchiveComparison:
         return rows
 
     def __str__(self) -> str:
+        match = "matches" if self.match == 1 else "match"
         head = (
-            f"{self.match} instances match ({self.hashed} by their bytes, {len(self.equivalent)} re-encoded), "
+            f"{counted(self.match, 'instance')} {match} ({self.hashed} by their bytes, "
+            f"{len(self.equivalent)} re-encoded), "
             f"{len(self.missing)} missing, {len(self.extra)} extra, {len(self.differ)} differ, "
             f"{len(self.refused)} refused"
         )

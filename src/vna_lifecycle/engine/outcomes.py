@@ -8,10 +8,10 @@ from attrs import frozen
 
 from vna_lifecycle.engine.reconcile import Reconciliation
 from vna_lifecycle.engine.tasks import FetchedStudy
+from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.policy.readiness import counted
 from vna_lifecycle.ports import ConflictClass, Receipt, StoreFailure
 
 CHECK = "transfer"
@@ -88,7 +88,7 @@ def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
         yield Finding(
             kind=f"not-fetched-{code}",
             severity=Severity.BLOCKER,
-            message=f"{len(failed)} instances could not be fetched: {failed[0].message}",
+            message=f"{counted(len(failed), 'instance')} could not be fetched: {failed[0].message}",
             check=CHECK,
             study=study,
             subjects=tuple(failure.record.sop_instance_uid for failure in failed),
@@ -118,7 +118,7 @@ def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
         yield Finding(
             kind=f"not-stored-{code}",
             severity=Severity.BLOCKER,
-            message=f"the target did not take {len(refused)} instances{what}: {refused[0].message}",
+            message=f"the target did not take {counted(len(refused), 'instance')}{what}: {refused[0].message}",
             check=CHECK,
             study=study,
             subjects=tuple(failure.sop_instance_uid for failure in refused),
@@ -129,7 +129,7 @@ def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
         yield Finding(
             kind=f"stored-with-warning-{code.lower()}",
             severity=Severity.WARNING,
-            message=f"the target took {len(warned)} instances with warning {code}",
+            message=f"the target took {counted(len(warned), 'instance')} with warning {code}",
             check=CHECK,
             study=study,
             subjects=tuple(receipt.sop_instance_uid for receipt in warned),
@@ -184,7 +184,7 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
             yield Finding(
                 kind=kind,
                 severity=severity,
-                message=f"{len(subjects)} instances {what}",
+                message=told_of(len(subjects), "instance", what),
                 check=CHECK,
                 study=study,
                 subjects=subjects,

@@ -9,6 +9,7 @@ from attrs import frozen
 from vna_lifecycle.catalog import WaveStatus
 from vna_lifecycle.engine.pending import UNFINISHED
 from vna_lifecycle.engine.telling import Telling
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.lifecycle import MigrationState
 
 
@@ -63,7 +64,8 @@ class TransferResult:
             )
             if count
         )
-        return f"{self.wave}: {self.transferred} of {self.studies} studies transferred{trouble} ({self.outcome}){rate}"
+        done = f"{self.transferred:,} of {counted(self.studies, 'study')} transferred"
+        return f"{self.wave}: {done}{trouble} ({self.outcome}){rate}"
 
 
 def outcome_of(ended: str, status: WaveStatus) -> str:

@@ -15,6 +15,7 @@ from attrs import frozen
 from vna_lifecycle.catalog.truth import TruthTotals
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.event import Event, FindingSettled, TruthRecorded
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.ports import KnowsTruth, TruthFlaw, TruthRecord
@@ -63,17 +64,17 @@ class TruthResult:
     unknown: int | None
 
     def __str__(self) -> str:
-        said = f"{self.archive}: its database knows {self.studies:,} studies"
-        counted = (
+        said = f"{self.archive}: its database knows {counted(self.studies, 'study')}"
+        figures = (
             (self.deleted, "deleted there"),
             (self.hidden, "hidden there"),
             (self.missing, "not in the inventory"),
             (self.unknown, "in the inventory and not in the database"),
             (self.repeated, "told more than once"),
         )
-        parts = [said, *(f"{count:,} {what}" for count, what in counted if count)]
+        parts = [said, *(f"{count:,} {what}" for count, what in figures if count)]
         if self.flaws:
-            parts.append(f"{self.flaws:,} records with something that cannot be used")
+            parts.append(f"{counted(self.flaws, 'record')} with something that cannot be used")
         return ", ".join(parts)
 
 
@@ -246,7 +247,7 @@ def _compared(journal: Journal, archive: str) -> Iterator[Finding]:
                 archive,
                 "not-in-inventory",
                 Severity.BLOCKER,
-                f"{_studies(count)} that the database of {archive} shows {_are(count)} not in its inventory",
+                f"{counted(count, 'study')} that the database of {archive} shows {_are(count)} not in its inventory",
                 subjects=[uid for uid, _ in missing],
                 details=[(uid, place) for uid, place in missing],
                 remedy="Look for their objects at the source; if they are lost there, waive this and say so",
@@ -258,24 +259,24 @@ def _compared(journal: Journal, archive: str) -> Iterator[Finding]:
             archive,
             "truth-repeated",
             Severity.WARNING if disagree else Severity.NOTE,
-            f"{_studies(count)} {_are(count)} told more than once by the database of {archive}"
+            f"{counted(count, 'study')} {_are(count)} told more than once by the database of {archive}"
             + (", and not always the same; the first record counts" if disagree else ""),
             subjects=[uid for uid, _, _ in repeated],
             details=[(uid, ", ".join(places)) for uid, places, _ in repeated],
             remedy="Extract one line for each study" if disagree else "",
         )
-    counted: Counter[str] = Counter()
+    of_code: Counter[str] = Counter()
     by_code: dict[str, list[TruthFlaw]] = {}
     for flaw in truth.flaws(archive):
-        counted[flaw.code] += 1
-        if counted[flaw.code] <= MOST_TOLD:
+        of_code[flaw.code] += 1
+        if of_code[flaw.code] <= MOST_TOLD:
             by_code.setdefault(flaw.code, []).append(flaw)
     for code, flaws in sorted(by_code.items()):
         yield _finding(
             archive,
             f"truth-{code}",
             Severity.WARNING,
-            f"the database of {archive} says what cannot be used, {counted[code]:,} times: {flaws[0].message}",
+            f"the database of {archive} says what cannot be used, {counted(of_code[code], 'time')}: {flaws[0].message}",
             subjects=sorted({flaw.study_uid for flaw in flaws if flaw.study_uid}),
             details=[(flaw.place, flaw.message) for flaw in flaws],
             remedy="Mend these lines of the extract, or waive this",
@@ -307,10 +308,6 @@ def _first(items: Iterator[_Item]) -> tuple[list[_Item], int]:
     """The first ones, and how many there are."""
     first = list(islice(items, MOST_TOLD))
     return first, len(first) + sum(1 for _ in items)
-
-
-def _studies(count: int) -> str:
-    return "1 study" if count == 1 else f"{count:,} studies"
 
 
 def _are(count: int) -> str:

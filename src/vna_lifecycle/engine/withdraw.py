@@ -15,12 +15,12 @@ from vna_lifecycle.engine.reconcile import compare_entries
 from vna_lifecycle.engine.sources import awaited, contents_of, fetch_again
 from vna_lifecycle.engine.tasks import Workbench, read_back
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.event import Event, StoreIntended, StudyWithdrawn, TargetSurveyed, WithdrawIntended
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef, StudyUID
 from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
 from vna_lifecycle.model.lifecycle import MigrationState
-from vna_lifecycle.policy.readiness import counted, studies
 from vna_lifecycle.ports import StoreFailure
 
 WITHDRAWABLE = (
@@ -65,7 +65,7 @@ class WithdrawResult:
         kept = f", {self.kept} kept (see the findings)" if self.kept else ""
         older = f" ({self.superseded} of these superseded at the source)" if self.superseded else ""
         removed = counted(self.instances, "instance")
-        return f"{self.wave}: {studies(self.withdrawn)} withdrawn, {removed} removed{older}{kept}"
+        return f"{self.wave}: {counted(self.withdrawn, 'study')} withdrawn, {removed} removed{older}{kept}"
 
 
 @frozen(kw_only=True)

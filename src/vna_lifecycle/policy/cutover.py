@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.policy.readiness import (
     FoundKind,
     Readiness,
@@ -13,9 +14,7 @@ from vna_lifecycle.policy.readiness import (
     Standing,
     WaiverFacts,
     against,
-    counted,
     findings_required,
-    studies,
 )
 
 
@@ -95,7 +94,7 @@ def _sources(facts: CutoverFacts) -> Iterator[Requirement]:
             detail = f"no complete inventory of {source.name}"
             yield Requirement(name="inventory", standing=Standing.MISSING, detail=detail)
     if facts.unplanned:
-        detail = f"{studies(facts.unplanned)} in no wave and not excluded"
+        detail = f"{counted(facts.unplanned, 'study')} in no wave and not excluded"
         yield Requirement(name="planned", standing=Standing.MISSING, detail=detail)
     else:
         detail = "every study is in a wave or excluded"
@@ -120,7 +119,7 @@ def _passes(facts: CutoverFacts) -> Iterator[Requirement]:
         if source.equal >= facts.equal_passes:
             detail = (
                 f"the last {counted(source.equal, 'catch-up')} of {source.name} found nothing new; "
-                f"{studies(source.sampled)} fetched again{unseen}"
+                f"{counted(source.sampled, 'study')} fetched again{unseen}"
             )
             yield Requirement(name="passes", standing=Standing.MET, detail=detail)
         else:

@@ -9,6 +9,7 @@ from html import escape
 
 from attrs import field, frozen
 
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.finding import Severity
 
 
@@ -183,7 +184,7 @@ def _transferred(wave: WaveFacts) -> Iterator[Requirement]:
     if wave.studies == 0:
         yield Requirement(name=name, standing=Standing.MISSING, detail="the wave is empty")
         return
-    counted = [
+    figures = [
         (Standing.FAILED, wave.incomplete, "incomplete at the target"),
         (Standing.FAILED, wave.failed, "failed"),
         (Standing.FAILED, wave.withdrawn, "withdrawn from the target"),
@@ -191,13 +192,13 @@ def _transferred(wave: WaveFacts) -> Iterator[Requirement]:
         (Standing.MISSING, wave.remaining, "not transferred yet"),
     ]
     lacking = [
-        Requirement(name=name, standing=standing, detail=f"{studies(count)} {what}")
-        for standing, count, what in counted
+        Requirement(name=name, standing=standing, detail=f"{counted(count, 'study')} {what}")
+        for standing, count, what in figures
         if count
     ]
     yield from lacking
     if not lacking:
-        said = f"{studies(wave.studies)} at the target, read back and found equal"
+        said = f"{counted(wave.studies, 'study')} at the target, read back and found equal"
         yield Requirement(name=name, standing=Standing.MET, detail=said)
 
 
@@ -280,7 +281,7 @@ def _said(attempts: Sequence[AttemptFacts], terms: Terms) -> str:
 def _figures(attempt: AttemptFacts) -> str:
     outcome = attempt.outcome or "not ended"
     defective = f"{attempt.defective:,} defective" if attempt.defective else "none defective"
-    sample = f"{attempt.sampled:,} of {attempt.population:,} studies sampled"
+    sample = f"{attempt.sampled:,} of {counted(attempt.population, 'study')} sampled"
     return f"acceptance {attempt.number} {outcome}, {sample}, {defective}"
 
 
@@ -300,16 +301,6 @@ def _signed(wave: WaveFacts, terms: Terms) -> Iterator[Requirement]:
         else:
             detail = f"no {role} has signed off yet"
             yield Requirement(name="sign-off", standing=Standing.MISSING, detail=detail)
-
-
-def studies(count: int) -> str:
-    """``1 study``, ``2 studies``."""
-    return "1 study" if count == 1 else f"{count:,} studies"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 finding``, ``2 findings``."""
-    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def against(requirements: Iterable[Requirement]) -> tuple[str, ...]:

@@ -13,10 +13,11 @@ from vna_lifecycle.config import SourceConfig
 from vna_lifecycle.engine.accept_result import acceptance_from
 from vna_lifecycle.engine.status import SourceLine, Status, WaveLine
 from vna_lifecycle.errors import EvidenceErased
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.policy import readiness as needs
 from vna_lifecycle.policy.readiness import Standing
-from vna_lifecycle.reporting.advice import advice
+from vna_lifecycle.reporting.advice import advice, waiving
 from vna_lifecycle.reporting.facts import (
     Attempt,
     FindingKind,
@@ -30,10 +31,10 @@ from vna_lifecycle.reporting.facts import (
     WaiverOnRecord,
     WaveReport,
 )
+from vna_lifecycle.reporting.plain import in_plain_words, without_repeats
 from vna_lifecycle.reporting.tallies import PictureTally
-from vna_lifecycle.reporting.words import counted, day, sentence
+from vna_lifecycle.reporting.words import day, sentence
 
-_HELD: Final = "held back before storing"
 IN_FORCE: Final = "in force"
 ReadFacts: TypeAlias = Callable[[str], Any]
 """Gives what was kept as facts under a vault address."""
@@ -72,8 +73,8 @@ def why_not_there(work: StudyWork) -> str:
             return ""
 
 
-def wave_report(line: WaveLine, decided: Decided, read: ReadFacts) -> WaveReport:
-    """A wave of the status, with everything that it needs and its acceptances."""
+def wave_report(line: WaveLine, decided: Decided, kinds: Sequence[FindingKind], read: ReadFacts) -> WaveReport:
+    """A wave of the status, with everything that it needs and its acceptances. ``kinds`` give words for findings."""
     return WaveReport(
         name=line.name,
         studies=line.studies,
@@ -81,14 +82,21 @@ def wave_report(line: WaveLine, decided: Decided, read: ReadFacts) -> WaveReport
         size=line.size,
         imported=line.imported,
         ready=line.ready,
-        reasons=line.blockers,
+        reasons=tuple(_reasons(line, kinds)),
         states=line.states,
-        requirements=tuple(_requirement(each, line.name, decided) for each in line.requirements),
+        requirements=tuple(_requirement(each, line.name, decided, kinds) for each in line.requirements),
         attempts=tuple(_attempt(attempt, read) for attempt in decided.decisions.attempts(line.name)),
     )
 
 
-def _requirement(needed: needs.Requirement, wave: str, decided: Decided) -> Requirement:
+def _reasons(line: WaveLine, kinds: Sequence[FindingKind]) -> list[str]:
+    """Why the wave is not ready, each once: what holds studies back is no finding on top."""
+    said = [in_plain_words(each.detail, kinds) for each in line.requirements if not each.standing.allows]
+    held = {each.kind for each in said if each.held}
+    return [each.sentence for each in said if each.held or each.kind not in held]
+
+
+def _requirement(needed: needs.Requirement, wave: str, decided: Decided, kinds: Sequence[FindingKind]) -> Requirement:
     remedy, _ = advice(needed, decided.people, wave)
     notes = [
         f"Waived by {waiver.by}, {waiver.role}, until {day(waiver.expires) if waiver.expires else 'it is withdrawn'}: "
@@ -102,7 +110,7 @@ def _requirement(needed: needs.Requirement, wave: str, decided: Decided) -> Requ
     return Requirement(
         name=needed.name,
         standing=needed.standing,
-        sentence=sentence(needed.detail),
+        sentence=sentence(in_plain_words(needed.detail, kinds).sentence),
         note="; ".join(notes),
         remedy=remedy,
     )
@@ -136,8 +144,12 @@ def _said(line: AttemptLine, read: ReadFacts) -> str:
     if result is None or result.verdict is None:
         return "Given up before it ended: another one has to be made."
     reasons = f": {'; '.join(result.verdict.reasons)}" if result.verdict.reasons else ""
+    said = without_repeats(f"{line.outcome.capitalize()}{reasons}")
+    if blockers := result.verdict.blockers:
+        open_ = counted(sum(count for _, count in blockers), "finding")
+        said += f"; {open_} of {counted(len(blockers), 'kind')} blocked it"
     outdated = "" if line.current else " Studies have moved since: it no longer counts."
-    return f"{line.outcome.capitalize()}{reasons}. {result.verdict.statement}{outdated}"
+    return f"{said}. {result.verdict.statement}{outdated}"
 
 
 def gate_report(status: Status, decided: Decided, kinds: Sequence[FindingKind]) -> Gate:
@@ -158,9 +170,9 @@ def _in_the_way(status: Status) -> dict[needs.Requirement, list[str]]:
     blocked: dict[needs.Requirement, list[str]] = {}
     for wave in status.waves:
         lacking = [each for each in wave.requirements if not each.standing.allows]
-        held = {each.detail.rpartition(": ")[2] for each in lacking if _HELD in each.detail}
+        held = {said.kind for each in lacking if (said := in_plain_words(each.detail, ())).held}
         for each in lacking:
-            if each.name != "findings" or not any(f" of kind {kind} " in each.detail for kind in held):
+            if each.name != "findings" or in_plain_words(each.detail, ()).kind not in held:
                 blocked.setdefault(each, []).append(wave.name)
     for each in status.cutover.requirements:  # those of waves are told already, one by one
         if each.detail in status.cutover.reasons and not (each.name == "waves" and status.waves):
@@ -171,17 +183,24 @@ def _in_the_way(status: Status) -> dict[needs.Requirement, list[str]]:
 def _obstacle(
     needed: needs.Requirement, waves: Sequence[str], decided: Decided, kinds: Sequence[FindingKind]
 ) -> Obstacle:
-    remedy, who = advice(needed, decided.people, waves[0] if len(waves) == 1 else "")
-    detail = needed.detail
+    wave = waves[0] if len(waves) == 1 else ""
+    remedy, who = advice(needed, decided.people, wave)
+    said = in_plain_words(needed.detail, kinds)
     for kind in kinds:
-        said = f": {kind.message}" if kind.message else f", such as: {kind.examples[0].message}"
-        if f" of kind {kind.kind} " in detail:
-            detail = detail.replace(f" of kind {kind.kind}", "") + said
+        if kind.kind == said.kind:
             remedy = kind.remedy or remedy
-            remedy += "" if "waive" in remedy else "; or waive it, with a reason: vna-lifecycle waive"
-        elif detail.endswith(f"{_HELD}: {kind.kind}"):
-            detail, remedy = detail.removesuffix(f": {kind.kind}") + said, kind.remedy or remedy
-    return Obstacle(sentence=detail if waves else sentence(detail), waves=tuple(waves), remedy=remedy, who=who)
+            remedy += (
+                ""
+                if said.held or "waive" in remedy
+                else f"; or waive it: {waiving(kind.kind, waves[0] if waves else '')}"
+            )
+    return Obstacle(
+        sentence=said.sentence if waves else sentence(said.sentence),
+        waves=tuple(waves),
+        remedy=remedy,
+        who=who,
+        kind=said.kind,
+    )
 
 
 def waiver_on_record(line: WaiverLine, void: str) -> WaiverOnRecord:

@@ -15,8 +15,9 @@ from typing import Final
 
 from attrs import frozen
 
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.reporting.facts import Amount, Moment
-from vna_lifecycle.reporting.words import counted, number, parsed, visible
+from vna_lifecycle.reporting.words import number, parsed, visible
 
 WIDTH: Final = 360
 _LEFT: Final = 46

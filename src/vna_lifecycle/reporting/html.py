@@ -16,13 +16,14 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from vna_lifecycle.model.counting import counted
 from vna_lifecycle.reporting import charts, words
 from vna_lifecycle.reporting.facts import Facts
 
 _STYLE: Final = "report.css"
 _PAGE: Final = "index.html.j2"
 _SHOWN: Final = {
-    "obstacles_shown": 8,
+    "obstacles_shown": 12,
     "reasons_shown": 5,
     "names_shown": 6,
     "observed_shown": 30,
@@ -63,8 +64,9 @@ def _environment() -> Environment:
     )
     environment.filters |= _FILTERS
     environment.globals |= _SHOWN | {
-        "counted": words.counted,
+        "counted": counted,
         "share": words.share,
+        "commands": words.commands,
         "columns": charts.columns,
         "rows": charts.rows,
         "steps": charts.steps,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import unicodedata
 from typing import Final
 
@@ -42,13 +43,6 @@ def short(text: str) -> str:
 def number(count: int) -> str:
     """``1,234``."""
     return f"{count:,}"
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 study``, ``2,345 studies``."""
-    if count == 1:
-        return f"1 {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
 
 
 def size(count: int) -> str:
@@ -105,3 +99,9 @@ def sentence(text: str) -> str:
 def joined(words: tuple[str, ...]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(words) if len(words) < 3 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def commands(text: str) -> list[tuple[bool, str]]:
+    """The parts of a text, in order, each with whether it is a command to type."""
+    parts = re.split(r"(vna-lifecycle [^;]*)", text)
+    return [(bool(place % 2), part) for place, part in enumerate(parts) if part]

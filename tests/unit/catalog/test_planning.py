@@ -476,7 +476,7 @@ def test_a_study_of_unknown_size_is_not_known_to_be_small_enough(catalog: Catalo
     ready(catalog, [unknown, record(2)])
     assert members(catalog, WavePolicy(name="w", select=StudyFilter(max_bytes=50))) == ["1.2"]
     drawn = catalog.plan([WavePolicy(name="w", max_total_bytes=50)], [], plan=1)
-    assert drawn.notes == ("wave w: 1 studies count with their known bytes only",)
+    assert drawn.notes == ("wave w: of 1 study only the known bytes count",)
 
 
 def test_descriptions_are_compared_by_unicode_s_case_rules(catalog: Catalog) -> None:

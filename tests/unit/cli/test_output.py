@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vna_lifecycle.cli.output import bytes_text, counted, print_json, read_file, safe, write_file
+from vna_lifecycle.cli.output import bytes_text, print_json, read_file, safe, write_file
 from vna_lifecycle.errors import StorageError
 
 
@@ -39,13 +39,6 @@ def test_json_survives_any_text_in_any_encoding(value: dict[str, str]) -> None:
 )
 def test_sizes_are_told_in_powers_of_1000(size: int, text: str) -> None:
     assert bytes_text(size) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "noun", "text"), [(1, "study", "1 study"), (2, "study", "2 studies"), (12_345, "file", "12,345 files")]
-)
-def test_things_are_counted_in_english(count: int, noun: str, text: str) -> None:
-    assert counted(count, noun) == text
 
 
 def test_a_file_that_cannot_be_read_or_written_is_told_with_its_path(tmp_path: Path) -> None:

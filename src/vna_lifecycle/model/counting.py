@@ -1,0 +1,27 @@
+"""Counts in sentences for people: one thing is not told of as if it were several."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_SINGULAR: Final = {"are": "is", "were": "was", "have": "has", "they": "it", "them": "it"}
+_PLURAL_WORD: Final = re.compile(rf"\b({'|'.join(_SINGULAR)})\b")
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun, which is given in the singular: ``1 study``, ``2,345 studies``, ``2 series``."""
+    if count == 1 or noun.endswith("s"):
+        return f"{count:,} {noun}"
+    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+
+
+def told_of(count: int, noun: str, predicate: str) -> str:
+    """What is said of so many things: ``1 object is at the target``, ``2 objects are at the target``.
+
+    ``predicate`` is given in the plural. For one thing, each of its are, were, have, they and them becomes singular, so
+    it must speak of nothing else by these words.
+    """
+    if count == 1:
+        predicate = _PLURAL_WORD.sub(lambda found: _SINGULAR[found[1]], predicate)
+    return f"{counted(count, noun)} {predicate}"
