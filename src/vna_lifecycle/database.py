@@ -7,6 +7,7 @@ SQLite answers a setting that it cannot honour with silence (a share without sha
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ _DURABLE: Final[Mapping[str, tuple[str, str | int]]] = {
     "recursive_triggers": ("ON", 1),  # without it, INSERT OR REPLACE deletes behind a delete trigger's back
 }
 _BUSY_SECONDS: Final = 30.0
+_LITTLE_BYTES: Final = 1 << 16  # what SQLite needs at least: its shared memory grows by 32 KiB
 
 
 @frozen(kw_only=True)
@@ -189,7 +191,7 @@ def _translated(exc: BaseException | None, path: Path, schema: Schema) -> VnaLif
         return schema.corrupt(f"the {schema.name} is damaged") if isinstance(exc, sqlite3.OperationalError) else None
     match code & 0xFF:  # the primary result code; the rest says more about the same trouble
         case sqlite3.SQLITE_FULL:
-            return DiskFull(f"no space is left for the {schema.name}", path=path, hint="free some space and try again")
+            return _full(path, schema)
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return schema.corrupt(f"the {schema.name} is damaged ({exc})")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
@@ -201,5 +203,19 @@ def _translated(exc: BaseException | None, path: Path, schema: Schema) -> VnaLif
                 hint="find the other process",
             )
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_NOLFS | sqlite3.SQLITE_PROTOCOL:
-            return StorageError(f"the {schema.name} cannot be read or written ({exc})", path=path)
+            if _no_room(path):  # SQLite says so only of the database file itself, not of its log and shared memory
+                return _full(path, schema)
+            hint = "look at the disk and its system log, and at who owns the directory"
+            return StorageError(f"the {schema.name} cannot be read or written ({exc})", path=path, hint=hint)
     return None
+
+
+def _full(path: Path, schema: Schema) -> DiskFull:
+    return DiskFull(f"no space is left for the {schema.name}", path=path, hint="free some space and try again")
+
+
+def _no_room(path: Path) -> bool:
+    try:
+        return shutil.disk_usage(path.parent).free < _LITTLE_BYTES
+    except OSError:
+        return False

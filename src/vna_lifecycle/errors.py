@@ -6,6 +6,7 @@
     ├── ConfigurationError           2   program.toml, arguments, settings: every problem at once
     │   └── PluginError              2   a plug-in that cannot be loaded or that clashes with another
     ├── ArchiveError                 3   an archive did not do what was asked; ``transient`` says try again
+    │   ├── ArchiveFull              3   the archive has no room left; what was acknowledged is there
     │   ├── ArchiveUnreachable       3   the folder, host or bucket is not there
     │   ├── ArchiveReadOnly          3   the archive refuses to be written
     │   └── ArchiveRefused           3   the archive answered and would not have us, or has nothing in common with us
@@ -93,6 +94,10 @@ class ArchiveError(VnaLifecycleError):
         self.archive = archive
         self.transient = transient
         self.retry_after = retry_after
+
+
+class ArchiveFull(ArchiveError):
+    """The archive has no room left. Nothing that lacked room was acknowledged; waiting does not help, room does."""
 
 
 class ArchiveUnreachable(ArchiveError):

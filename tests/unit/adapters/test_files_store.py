@@ -18,7 +18,7 @@ from attrs import evolve
 from vna_lifecycle.adapters.files.holdings import Holdings
 from vna_lifecycle.adapters.files.index import Index
 from vna_lifecycle.adapters.files.tree import Tree
-from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly
+from vna_lifecycle.errors import ArchiveError, ArchiveFull, ArchiveReadOnly
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
 from vna_lifecycle.ports import Archive, Fetched, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance.case import digests, manifest_of, read_back, study_of, written
@@ -147,7 +147,8 @@ def test_a_failing_disk_acknowledges_nothing_and_a_retry_completes(
         try:
             _store(archive, items)
         except ArchiveError as caught:
-            assert caught.transient == (error == errno.ENOSPC)
+            assert isinstance(caught, ArchiveFull) == (error == errno.ENOSPC)
+            assert not caught.transient
         else:
             assert not failing.struck
     if failing.struck:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import BinaryIO, Final
 
 from vna_lifecycle.adapters.files.tree import Position
-from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly
+from vna_lifecycle.errors import ArchiveError, ArchiveFull, ArchiveReadOnly
 
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_FAST_COPY: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
@@ -158,6 +158,6 @@ def write_error(archive: str, error: OSError) -> ArchiveError:
         return ArchiveReadOnly(message, archive=archive, hint="check its permissions, and how its disk is mounted")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"{archive}: no space is left in the folder"
-        return ArchiveError(message, archive=archive, transient=True, hint="make room there, then resume")
+        return ArchiveFull(message, archive=archive, hint="make room there, and run the same command again")
     message = f"{archive}: writing failed: {error.strerror}"
     return ArchiveError(message, archive=archive, hint="look at the disk and its system log before resuming")

@@ -57,7 +57,8 @@ class Store:
 
         Raises:
             ArchiveReadOnly: the folder holds something else than a store, or may not be written.
-            ArchiveError: no space is left (transient), or the disk failed. What was not acknowledged does not count.
+            ArchiveFull: no space is left. What was not acknowledged does not count.
+            ArchiveError: the disk failed; the same holds.
             ArchiveUnreachable: the root went away.
         """
         self._holdings.begin_writing()
