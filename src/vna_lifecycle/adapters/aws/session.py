@@ -7,6 +7,7 @@ A redirect to another region or host is never followed: credentials and images g
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -46,6 +47,7 @@ def open_session(access: AwsAccess, secret: Secrets) -> boto3.Session:
         )
     if access.session_token is not None and access.access_key_id is None:
         raise ConfigurationError("a session_token needs access_key_id and secret_access_key")
+    logging.getLogger("botocore").setLevel(logging.INFO)  # below, it logs session tokens, and requests with our UIDs
     core = botocore.session.get_session()
     core.register_component("data_loader", _models())
     return boto3.Session(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ class Connection:
         options: dict[str, Any] = {}
         if settings.url.startswith("https"):
             options["ssl_context"] = _tls(settings)
+        for name in ("urllib3.connection", "urllib3.connectionpool"):
+            logging.getLogger(name).addFilter(_names_no_study)
         self._pool: HTTPConnectionPool = connection_from_url(
             settings.url,
             maxsize=settings.connections + 1,  # whoever lists while others fetch
@@ -216,6 +219,11 @@ class Connection:
         except (ValueError, RecursionError):
             message = f"{self.archive}: the answer to {doing} is no JSON that can be read"
             raise ArchiveError(message, archive=self.archive, hint="is this the URL of a DICOMweb service?") from None
+
+
+def _names_no_study(record: logging.LogRecord) -> bool:
+    """Whether urllib3 may log this: it tells the URLs of requests, and those of DICOMweb name studies."""
+    return "/studies" not in record.getMessage()
 
 
 def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int]:

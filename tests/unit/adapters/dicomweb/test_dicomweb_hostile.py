@@ -190,6 +190,19 @@ def test_a_retrieval_that_is_called_off_ends(server: Scripted, tmp_path: Path) -
     archive.reads.close()
 
 
+def test_headers_that_are_none_are_not_logged_with_the_name_of_a_study(
+    server: Scripted, archive: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """urllib3 warns of such, with the URL."""
+    status, headers, body = retrieved(_SPEC)
+    server.script = lambda *_: (status, {**headers, "X": "y\r\nno header"}, body)
+    with caplog.at_level(1):
+        (item,) = fetch(archive, tmp_path, [record()])
+    assert isinstance(item, Fetched)
+    assert any(one.name.startswith("urllib3") for one in caplog.records)
+    assert _SPEC.study_uid not in caplog.text
+
+
 # ---------------------------------------------------------------------------------------------------- elsewhere
 
 
