@@ -51,7 +51,7 @@ ABOUT: Final = About(
 )
 
 _KINDS: Final = {
-    "changed": ("changed-at-target", "are not as they were accepted"),
+    "changed": ("changed-at-target", "were changed at the target after they were accepted"),
     "vanished": ("vanished-from-target", "are not at the target any more"),
     "unreadable": ("unreadable-at-target", "are listed by the target and not served"),
     "added": ("added-at-target", "are at the target and were not when the study was accepted"),

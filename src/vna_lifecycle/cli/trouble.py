@@ -72,7 +72,8 @@ def print_usage_error(error: CycloptsError, *, as_json: bool) -> int:
 def print_defect(error: Exception) -> int:
     """Tell where a defect came to light, for its author; exit code 70."""
     for each in reversed(list(_chain(error))):
-        said = str(each) if isinstance(each, VnaLifecycleError) else "(its text is left out: it may hold patient data)"
+        safe_to_tell = isinstance(each, (VnaLifecycleError, ImportError))
+        said = str(each) if safe_to_tell else "(its text is left out: it may hold patient data)"
         sys.stderr.write("Traceback (most recent call last):\n")
         sys.stderr.writelines(traceback.format_tb(each.__traceback__))
         sys.stderr.write(f"{type(each).__name__}: {said}\n")

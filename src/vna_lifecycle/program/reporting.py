@@ -191,7 +191,8 @@ class _Gathering:
     def facts(self) -> Facts:
         """What the page shows, after the streams have passed."""
         status, program, decisions = self._status, self._program, self._decisions
-        waves = tuple(wave_report(line, self._decided, self._journal.facts) for line in status.waves)
+        kinds = self._findings.shown()
+        waves = tuple(wave_report(line, self._decided, kinds, self._journal.facts) for line in status.waves)
         pictures = PictureTally()
         for summary in self._catalog.studies():
             count_picture(pictures, summary)
@@ -200,7 +201,7 @@ class _Gathering:
             time=timestamp(program.clock()),
             software=f"vna_lifecycle {__version__}",
             target=program.config.migration.target,
-            gate=gate_report(status, self._decided, self._findings.shown()),
+            gate=gate_report(status, self._decided, kinds),
             ledger=LedgerHead(
                 size=self._head.size,
                 root=self._head.root,
@@ -216,7 +217,7 @@ class _Gathering:
             unplanned=status.unplanned,
             pictures=pictures.shown(),
             burn_up=self._history.burn_up({wave.name: wave.studies for wave in waves if wave.ready}),
-            findings=self._findings.shown(),
+            findings=kinds,
             studies=self._studies.shown(),
             studies_total=self._studies.total,
             excluded=tuple(Excluded(reason=reason, studies=count) for reason, count in status.excluded),

@@ -11,7 +11,7 @@ from attrs import frozen
 from vna_lifecycle.policy.readiness import Requirement
 
 _ENGINEER: Final = "The imaging engineer"
-_ANYBODY: Final = "somebody whom program.toml lists under people"
+_NAMED: Final = 3
 
 
 @frozen
@@ -30,7 +30,7 @@ ADVICE: Final[Mapping[tuple[str, str], Advice]] = {
         "Look at the findings below and do what each asks for; then: vna-lifecycle transfer WAVE --retry"
     ),
     ("transferred", "missing"): Advice("Move it: vna-lifecycle transfer WAVE"),
-    ("findings", "failed"): Advice(f"Look at the findings below; {_LOOK}", f"{_ENGINEER}; to waive: {_ANYBODY}"),
+    ("findings", "failed"): Advice(f"Look at the findings below; {_LOOK}", _ENGINEER),
     ("findings", "not-assessed"): _ACCEPT,
     ("acceptance", "missing"): _ACCEPT,
     ("acceptance", "failed"): Advice("Remove the causes that the findings below tell, then: vna-lifecycle accept WAVE"),
@@ -60,7 +60,22 @@ def advice(requirement: Requirement, people: Sequence[tuple[str, str]], wave: st
         return "", ""
     found = ADVICE.get((requirement.name, requirement.standing.value), Advice("", ""))
     remedy = found.remedy.replace(" WAVE", f" {shlex.quote(wave)}" if wave else "")
-    return remedy, found.who or _signers(requirement, people)
+    who = found.who or _signers(requirement, people)
+    return remedy, f"{who}; {_waivers(people)} may waive it" if requirement.name == "findings" else who
+
+
+def waiving(kind: str, wave: str) -> str:
+    """The command by which findings of a kind are waived; ``wave`` ``""``: those about the program."""
+    of_wave = f" {shlex.quote(wave)}" if wave else ""
+    return f"vna-lifecycle waive{of_wave} --finding {kind} --by PERSON --reason WHY"
+
+
+def _waivers(people: Sequence[tuple[str, str]]) -> str:
+    named = [f"{name} ({role})" for name, role in people[:_NAMED]]
+    if not named:
+        return "whoever program.toml will list"
+    others = ["others"] if len(people) > _NAMED else []
+    return " or ".join([*named, *others])
 
 
 def _signers(requirement: Requirement, people: Sequence[tuple[str, str]]) -> str:

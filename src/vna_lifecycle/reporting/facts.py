@@ -16,12 +16,16 @@ from vna_lifecycle.policy.readiness import Standing
 
 @frozen(kw_only=True)
 class Obstacle:
-    """One thing that blocks cutover: a sentence, what to do, and who can. No ``waves`` where it is about all."""
+    """One thing that blocks cutover: a sentence, what to do, and who can. No ``waves`` where it is about all.
+
+    ``kind`` is the kind of finding that it is about, ``""`` if it is about none.
+    """
 
     sentence: str
     waves: tuple[str, ...] = ()
     remedy: str = ""
     who: str = ""
+    kind: str = ""
 
 
 @frozen(kw_only=True)
@@ -42,6 +46,13 @@ class Gate:
     allowed: bool
     obstacles: tuple[Obstacle, ...] = ()
     decisions: tuple[GateDecision, ...] = ()
+
+    def first(self, most: int) -> tuple[tuple[tuple[str, ...], tuple[Obstacle, ...]], ...]:
+        """The first obstacles, those together that block the same waves, in the order in which they came."""
+        found: dict[tuple[str, ...], list[Obstacle]] = {}
+        for obstacle in self.obstacles[:most]:
+            found.setdefault(obstacle.waves, []).append(obstacle)
+        return tuple((waves, tuple(blocking)) for waves, blocking in found.items())
 
 
 @frozen(kw_only=True)
