@@ -447,6 +447,30 @@ def test_a_duplicate_that_is_silently_ignored_is_a_conflict(opened: Open, tmp_pa
     assert "C-STORE" not in pacs.asked
 
 
+def test_what_we_sent_is_known_again_whatever_the_archive_made_of_it(opened: Open, tmp_path: Path) -> None:
+    """As after a crash before its answer; also where it comes twice. Other bytes under its UID stay a conflict."""
+    archive, pacs = opened(Faults(coerced={"PatientName": "Other^Name"}), [])
+    (first,) = store(archive, tmp_path / "in", SPECS[:1])
+    (again,) = store(archive, tmp_path / "again", SPECS[:1])
+    (other,) = store(archive, tmp_path / "other", [evolve(SPECS[0], grey=99)])
+    assert isinstance(first, Receipt)
+    assert isinstance(again, Receipt)
+    assert (first.outcome, again.outcome) == (Outcome.STORED, Outcome.ALREADY_PRESENT)
+    assert isinstance(other, StoreFailure)
+    assert other.code == "conflict"
+    assert pacs.asked.count("C-STORE") == 1
+    twice = store(archive, tmp_path / "twice", [SPECS[1], SPECS[1]])
+    assert [getattr(answer, "outcome", None) for answer in twice] == [Outcome.STORED, Outcome.ALREADY_PRESENT]
+
+
+def test_what_somebody_else_stored_in_other_bytes_is_not_taken_for_ours(opened: Open, tmp_path: Path) -> None:
+    archive, pacs = opened()
+    pacs.holdings.keep(pacs.holdings.all()[0].changed({"PatientName": "Other^Name"}))
+    answers = store(archive, tmp_path / "in", SPECS)
+    assert [getattr(answer, "code", "") for answer in answers].count("conflict") == 1
+    assert "C-STORE" not in pacs.asked
+
+
 def test_more_kinds_than_an_association_has_contexts_are_stored_over_several(opened: Open, tmp_path: Path) -> None:
     archive, pacs = opened(specs=[])
     assert archive.stores is not None

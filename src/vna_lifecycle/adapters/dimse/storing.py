@@ -14,10 +14,12 @@ from attrs import field, frozen
 
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.reading import Reader
+from vna_lifecycle.adapters.dimse.sent import Sent
 from vna_lifecycle.adapters.dimse.wire import UNCOMPRESSED, VERIFICATION, Context, NotSent, Outgoing, StoreAnswer, store
 from vna_lifecycle.adapters.dimse.wire.peer import MAX_CONTEXTS
 from vna_lifecycle.adapters.dimse.wire.status import is_transient, is_warning, words
 from vna_lifecycle.dicom.compare import compare_files, conflict_class
+from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import ArchiveRefused, DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
@@ -50,6 +52,7 @@ class Store:
     def __init__(self, caller: Caller, reader: Reader) -> None:
         self._caller = caller
         self._reader = reader
+        self._record = Sent(caller.site.workspace / "sent.sqlite")
         self._changed = threading.Condition()
         self._busy: set[str] = set()
 
@@ -79,6 +82,7 @@ class Store:
         there = {record.sop_instance_uid: record for record in self._reader.list_instances(study)}
         taken = [uid for uid in ready if uid in there]
         yield from self._compared(study, [(ready.pop(uid)[0], there[SOPInstanceUID(uid)]) for uid in taken])
+        self._record.note((uid, _digest(item)) for uid, (item, _) in ready.items())
         yield from self._confirmed(study, list(self._sent(list(ready.values()))))
         if twice:
             there = {record.sop_instance_uid: record for record in self._reader.list_instances(study)}
@@ -131,7 +135,11 @@ class Store:
         return claimed - {record.sop_instance_uid for record in self._reader.list_instances(study)}
 
     def _compared(self, study: StudyRef, pairs: Sequence[tuple[Fetched, InstanceRecord]]) -> Iterator[_Answer]:
-        """The UIDs are taken: by the same bytes, or by others."""
+        """The UIDs are taken: by what we sent, whatever the archive made of it; by the same bytes; or by others."""
+        ours = self._record.known((item.record.sop_instance_uid, _digest(item)) for item, _ in pairs)
+        for uid in ours:  # reading it back will tell what became of it
+            yield Receipt(sop_instance_uid=SOPInstanceUID(uid), outcome=Outcome.ALREADY_PRESENT)
+        pairs = [(item, record) for item, record in pairs if item.record.sop_instance_uid not in ours]
         if not pairs:
             return
         given = {record.locator: item for item, record in pairs}
@@ -171,6 +179,10 @@ def _look(item: Fetched) -> InstanceRecord | StoreFailure:
     if record.sop_instance_uid != uid:
         return _failure(uid, "uid-mismatch", "the file has another SOP Instance UID than its record")
     return record
+
+
+def _digest(item: Fetched) -> str:
+    return item.digest.dataset_sha256 if item.digest else dataset_sha256(item.path)[0]
 
 
 def _told(uid: SOPInstanceUID, answer: StoreAnswer | NotSent) -> _Answer:

@@ -1,0 +1,175 @@
+"""kill -9 of programs that store over DIMSE in an archive that re-encodes, and programs at the rung *equivalent*."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+
+from peers.dicom import OURS, Running, folder_for_peer, run_dcmqrscp, run_orthanc
+from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, store
+from vna_lifecycle.adapters.dimse.wire import request as associate
+from vna_lifecycle.program import Program
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+pytestmark = pytest.mark.peer
+
+WRAPPER = Path(__file__).with_name("killed_program.py")
+STUDIES, PER_STUDY = 5, 3
+SPECS = [
+    ObjectSpec(study=study, instance=instance, patient_id=f"P{study}", grey=instance)
+    for study in range(1, STUDIES + 1)
+    for instance in range(1, PER_STUDY + 1)
+]
+DIMSE = """
+[archives.{name}]
+plugin = "dimse"
+host = "127.0.0.1"
+port = {peer.port}
+ae_title = "{peer.title}"
+calling_ae_title = "{ours}"
+retrieve = "get"
+settle_seconds = 1.0
+associations = {associations}
+"""
+FILES = """
+[archives.old]
+plugin = "files"
+path = "{folder}"
+"""
+REST = """
+[program]
+name = "killed over DIMSE"
+[migration]
+sources = ["old"]
+target = "new"
+verify = "equivalent"
+[execution]
+workers = 2
+reserve_bytes = 0
+"""
+FETCHING = "vna_lifecycle.adapters.dimse.ticket"
+STORING = "vna_lifecycle.adapters.dimse.storing"
+POINTS = [
+    (f"{STORING}:Store._confirmed", 2, "before"),
+    ("vna_lifecycle.adapters.dimse.wire.storing:_answered", 5, "after"),
+]
+MORE_POINTS = [
+    ("vna_lifecycle.adapters.dimse.sent:Sent.note", 2, "after"),
+    ("vna_lifecycle.engine.tasks:read_back", 2, "before"),
+    *(
+        ("vna_lifecycle.adapters.dimse.wire.storing:_answered", nth, when)
+        for nth in (1, 2, 4, 7, 11, 14)
+        for when in ("before", "after")
+    ),
+]
+
+
+def named(point: tuple[str, int, str]) -> str:
+    return f"{point[0].rpartition(':')[2]}-{point[1]}-{point[2]}"
+
+
+@pytest.fixture(scope="module", params=[ImplicitVRLittleEndian, JPEGLSLossless], ids=["implicit", "jpeg-ls"])
+def reencoding(request: pytest.FixtureRequest) -> Iterator[Running]:
+    with folder_for_peer() as folder, run_orthanc(folder, settings={"IngestTranscoding": str(request.param)}) as peer:
+        yield peer
+
+
+def empty(peer: Running) -> None:
+    """Remove everything from Orthanc."""
+    for patient in peer.get("/patients"):  # type: ignore[attr-defined]
+        asked = urllib.request.Request(f"{peer.http}/patients/{patient}", method="DELETE")  # noqa: S310
+        urllib.request.urlopen(asked, timeout=30).close()  # noqa: S310
+    assert peer.get("/instances") == []
+
+
+def section(name: str, peer: Running) -> str:
+    return DIMSE.format(name=name, peer=peer, ours=OURS, associations=1 if peer.title == "QR" else 4)
+
+
+def planned(folder: Path, *sections: str) -> Path:
+    folder.mkdir()
+    (folder / "program.toml").write_text(REST + "".join(sections))
+    Program.init(folder)
+    with Program.open(folder) as program:
+        program.take_inventory()
+        program.plan()
+    return folder
+
+
+def outcome(folder: Path) -> tuple[dict[str, int], set[str]]:
+    with Program.open(folder) as program:
+        (wave,) = program.status().waves
+        kinds = {line.kind for line in program.findings()} - {"headers-only"}
+        assert program.verify_ledger(deep=True).ok
+        return dict(wave.states), kinds
+
+
+def transfer(folder: Path, point: str = "-", nth: int = 0, when: str = "before") -> int:
+    log = folder.with_suffix(".log")
+    command = [sys.executable, str(WRAPPER), str(log), point, str(nth), when, "transfer", "--program", str(folder)]
+    return subprocess.run(command, capture_output=True, timeout=120).returncode
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number, spec in enumerate(SPECS):
+        (folder / f"{number}.dcm").write_bytes(dicom_bytes(spec))
+    return folder
+
+
+def killed_and_resumed(tmp_path: Path, files: Path, peer: Running, point: tuple[str, int, str]) -> None:
+    empty(peer)
+    folder = planned(tmp_path / "program", FILES.format(folder=files), section("new", peer))
+    assert transfer(folder, *point) == -signal.SIGKILL
+    assert transfer(folder) == 0
+    assert outcome(folder) == ({"transferred": STUDIES}, set())
+    assert len(peer.get("/instances")) == len(SPECS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=named)
+def test_a_kill_while_storing_in_an_archive_that_re_encodes_changes_no_outcome(
+    tmp_path: Path, files: Path, reencoding: Running, point: tuple[str, int, str]
+) -> None:
+    """What is found there in other bytes is known as ours: no conflict with ourselves."""
+    killed_and_resumed(tmp_path, files, reencoding, point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", MORE_POINTS, ids=named)
+def test_a_kill_anywhere_while_storing_in_an_archive_that_re_encodes_changes_no_outcome(
+    tmp_path: Path, files: Path, reencoding: Running, point: tuple[str, int, str]
+) -> None:
+    killed_and_resumed(tmp_path, files, reencoding, point)
+
+
+@pytest.mark.parametrize("point", [(f"{FETCHING}:Ticket.take", 4, "after"), POINTS[1]], ids=named)
+def test_a_kill_between_two_archives_of_others_changes_no_outcome(
+    tmp_path: Path, files: Path, point: tuple[str, int, str]
+) -> None:
+    """From dcmqrscp to Orthanc, killed while it fetches and while it stores."""
+    with (
+        folder_for_peer() as first,
+        folder_for_peer() as second,
+        run_dcmqrscp(first, options=("+B",)) as old,
+        run_orthanc(second, settings={"IngestTranscoding": str(ImplicitVRLittleEndian)}) as new,
+    ):
+        objects = [
+            Outgoing(path=files / f"{number}.dcm", sop_class_uid=CTImageStorage, sop_instance_uid=spec.sop_instance_uid)
+            for number, spec in enumerate(SPECS)
+        ]
+        context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
+        with associate(old.peer(), [context]) as association:
+            assert all(getattr(answer, "status", 1) == 0 for _, answer in store(association, objects))
+        folder = planned(tmp_path / "program", section("old", old), section("new", new))
+        assert transfer(folder, *point) == -signal.SIGKILL
+        assert transfer(folder) == 0
+    assert outcome(folder) == ({"transferred": STUDIES}, set())
