@@ -47,8 +47,7 @@ class Connection:
         options: dict[str, Any] = {}
         if settings.url.startswith("https"):
             options["ssl_context"] = _tls(settings)
-        for name in ("urllib3.connection", "urllib3.connectionpool"):
-            logging.getLogger(name).addFilter(_names_no_study)
+        logging.getLogger("urllib3.connectionpool").addFilter(_names_no_study)
         self._pool: HTTPConnectionPool = connection_from_url(
             settings.url,
             maxsize=settings.connections + 1,  # whoever lists while others fetch

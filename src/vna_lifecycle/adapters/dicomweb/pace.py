@@ -55,6 +55,11 @@ class _Answer(HTTPResponse):
         if patience is not None:
             self.fp = io.BufferedReader(_Timely(self.fp.detach(), patience))
 
+    def begin(self) -> None:
+        super().begin()
+        self.headers.defects.clear()  # urllib3 would warn of them, and name the study's URL
+        self.headers.set_payload("")
+
 
 class PacedConnection(HTTPConnection):
     """A connection whose answers come at a pace."""
