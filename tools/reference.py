@@ -6,20 +6,22 @@ people. ``tests/docs/test_reference.py`` fails when a page and the code disagree
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
 import attrs
 
 import vna_lifecycle
-from vna_lifecycle import errors, ports
+from vna_lifecycle import authoring, errors, ports, results
 from vna_lifecycle.config import AcceptanceConfig, ExecutionConfig, MigrationConfig, Person, SourceConfig, describe
 from vna_lifecycle.model.event import EVENTS
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
@@ -162,6 +164,68 @@ def archive_kinds() -> str:
     return "\n\n".join(parts)
 
 
+def powers_in(source: str) -> dict[str, str]:
+    """What the only ``Archive(...)`` of an adapter's source is made with: power -> "yes", or the setting it depends on.
+
+    Raises:
+        ValueError: the source has another shape, so that a table made from it could be wrong.
+    """
+    tree = ast.parse(source)
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Archive"
+    ]
+    if len(calls) != 1 or calls[0].args or any(keyword.arg is None for keyword in calls[0].keywords):
+        raise ValueError("an adapter's archive is made in one place, with its powers by name")
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found: dict[str, str] = {}
+    for keyword in calls[0].keywords:
+        value = keyword.value
+        if isinstance(value, ast.Name):
+            value = assigned.get(value.id, value)
+        if isinstance(value, ast.Call | ast.Name):
+            found[str(keyword.arg)] = "yes"
+        elif isinstance(value, ast.IfExp) and ast.unparse(value.orelse) == "None":
+            setting = re.fullmatch(r"settings\.(\w+)", ast.unparse(value.test))
+            if setting is None:
+                raise ValueError(f"whether an archive has the power {keyword.arg!r} depends on more than a setting")
+            found[str(keyword.arg)] = f"with `{setting[1]}`"
+        else:
+            raise ValueError(f"what the power {keyword.arg!r} is cannot be told from the source")
+    return found
+
+
+def archive_powers() -> dict[str, dict[str, str]]:
+    """The powers of each built-in kind of archive, as its adapter makes them, without opening one."""
+    found = {}
+    for plugin in load_plugins().registry.archives.values():
+        if plugin.provider.name == "vna-lifecycle":
+            spec = importlib.util.find_spec(f"vna_lifecycle.adapters.{plugin.name}.archive")
+            if spec is None or spec.origin is None:
+                raise ValueError(f"no adapter makes the archive {plugin.name!r}")
+            found[plugin.name] = powers_in(Path(spec.origin).read_text(encoding="utf-8"))
+    return found
+
+
+def powers() -> str:
+    """Which built-in archive has which power."""
+    found = archive_powers()
+    rows = [f"| power | {' | '.join(f'`{name}`' for name in found)} | what it is |", f"|---|{'---|' * len(found)}---|"]
+    for power in attrs.fields(ports.Archive):
+        port = getattr(ports, re.sub(r" \| None$", "", annotation(power.type)))
+        said = cell(prose(port).partition("\n\n")[0])
+        cells = " | ".join(has.get(power.name, "") for has in found.values())
+        rows.append(f"| `{power.name}` | {cells} | [{port.__name__}](ports.md#{port.__name__.lower()}): {said} |")
+    return "\n".join(rows)
+
+
 def events() -> str:
     """Every kind of event."""
     parts = []
@@ -279,6 +343,22 @@ def public_names() -> str:
     return "\n\n".join(parts)
 
 
+def further_names(module: ModuleType) -> str:
+    """Every name of a public module's ``__all__`` that the package itself does not have."""
+    parts = []
+    for name in sorted(module.__all__, key=str.casefold):
+        value = getattr(module, name)
+        if name in vna_lifecycle.__all__:
+            parts.append(f"### {name}\n\nAs [above](#{name.casefold()}).")
+        elif inspect.isclass(value):
+            parts.append(class_text(value, name, 3))
+        elif inspect.isfunction(value):
+            parts.append(f"### {name}\n\n```text\n{signature(name, value)}\n```\n\n{prose(value)}")
+        else:
+            parts.append(f"### {name}\n\nText, and to type checkers a type of its own.")
+    return "\n\n".join(parts)
+
+
 GENERATED: Final = MappingProxyType(
     {
         # page: {name of the part: what makes it}
@@ -293,11 +373,16 @@ GENERATED: Final = MappingProxyType(
             "acceptance": lambda: settings(AcceptanceConfig),
             "people": lambda: settings(Person, without="name"),
         },
+        "archives.md": {"powers": powers},
         "events.md": {"states": states, "events": events},
         "errors.md": {"errors": error_table},
         "ports.md": {"hooks": hook_texts, "ports": port_classes},
         "checks.md": {"checks": checks, "defects": defects},
-        "python.md": {"names": public_names},
+        "python.md": {
+            "names": public_names,
+            "authoring": lambda: further_names(authoring),
+            "results": lambda: further_names(results),
+        },
     }
 )
 

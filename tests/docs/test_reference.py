@@ -19,6 +19,8 @@ import pytest
 
 import vna_lifecycle
 from vna_lifecycle import ports
+from vna_lifecycle.adapters.files.settings import FilesSettings
+from vna_lifecycle.builtin import open_files
 from vna_lifecycle.cli.app import app
 from vna_lifecycle.config import ExecutionConfig, MigrationConfig, Person, describe, load_config
 from vna_lifecycle.errors import VnaLifecycleError
@@ -27,6 +29,7 @@ from vna_lifecycle.model.event import EVENTS
 from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import DateRange, Exclusion, WavePolicy
 from vna_lifecycle.plugin import hooks, load_plugins
+from vna_lifecycle.testing.conformance import site
 
 ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "reference"
@@ -190,3 +193,49 @@ def test_every_public_name_says_what_it_is_for() -> None:
 def test_every_verb_is_found_in_the_reference_of_the_command_line() -> None:
     for verb in app:
         assert verb.startswith("-") or re.search(rf"^\| `{verb}\b", page("command-line.md"), re.MULTILINE), verb
+
+
+def test_the_powers_that_are_told_of_a_folder_are_those_that_an_opened_one_has(tmp_path: Path) -> None:
+    archive = open_files(FilesSettings(path=tmp_path), site(tmp_path))
+    has = {power.name for power in attrs.fields(ports.Archive) if getattr(archive, power.name) is not None}
+    archive.reads.close()
+    assert GENERATOR.archive_powers()["files"].keys() == has
+
+
+def test_every_built_in_archive_and_every_power_is_in_the_table() -> None:
+    told = GENERATOR.archive_powers()
+    assert told.keys() == {
+        name for name, plugin in load_plugins().registry.archives.items() if plugin.provider.name == "vna-lifecycle"
+    }
+    assert re.findall(r"^\| `(\w+)` \| (?!a)", page("archives.md"), re.MULTILINE) == [
+        power.name for power in attrs.fields(ports.Archive)
+    ]
+    assert all("reads" in powers and "truth" not in powers for powers in told.values())
+
+
+@pytest.mark.parametrize(
+    ("made", "powers"),
+    [
+        ("Archive(reads=Reader())", {"reads": "yes"}),
+        ("commits = Asks() if settings.ask else None\nArchive(reads=Reader(), commits=commits)",
+         {"reads": "yes", "commits": "with `ask`"}),
+    ],
+)  # fmt: skip
+def test_powers_are_told_as_an_adapter_makes_them(made: str, powers: dict[str, str]) -> None:
+    assert GENERATOR.powers_in(made) == powers
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "Archive(Reader())",
+        "Archive(**powers)",
+        "Archive(reads=Reader())\nArchive(reads=Reader(), stores=Store())",
+        "stores = Store() if site.name else None\nArchive(reads=Reader(), stores=stores)",
+        "Archive(reads=Reader(), stores=None)",
+        "evolve(archive, stores=Store())",
+    ],
+)
+def test_powers_that_cannot_be_told_from_the_source_are_an_error(made: str) -> None:
+    with pytest.raises(ValueError, match="power"):
+        GENERATOR.powers_in(made)
