@@ -9,6 +9,7 @@ from attrs import frozen
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
 from vna_lifecycle.cli.output import print_json, safe, say
+from vna_lifecycle.cli.profiling import heading, spoken
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.cli.trouble import error_dict, error_lines
 from vna_lifecycle.errors import ConfigurationError, VnaLifecycleError
@@ -61,7 +62,8 @@ class ArchiveCheck:
         lines = [f"  {self.name} ({self.plugin}{roles})"]
         if self.powers:
             lines.append(f"    answers; {', '.join(POWERS.get(power, power) for power in self.powers)}")
-        lines += [safe(f"    {seen.name}: {seen.value} {seen.unit}".rstrip()) for seen in self.observations]
+        seen = ((each.name, f"{each.value} {each.unit}".rstrip()) for each in self.observations)
+        lines += [f"    {heading(name)}: {spoken(value)}" for name, value in seen]
         if self.error:
             lines += [f"    {line}" for line in error_lines(self.error)]
         return lines

@@ -64,9 +64,9 @@ def profile(
     if differing:
         say("Where they differ:")
     for row in differing:
-        say(f"  {_words(row.name)}")
+        say(f"  {heading(row.name)}")
         for each, value in zip(seen, row.seen, strict=True):
-            say(f"    {each.archive}: {_told(value) if value else 'not seen'}")
+            say(f"    {each.archive}: {spoken(value) if value else 'not seen'}")
     return 0
 
 
@@ -125,16 +125,18 @@ def _known(program: Program, names: Sequence[str], known: Sequence[str]) -> None
 
 def _lines(profile: Profile) -> list[str]:
     lines = [f"{profile.archive}, as seen {profile.time[:16].replace('T', ' ')} UTC"]
-    return lines + [f"  {_words(name)}: {_told(value)}" for name, value in profile.values().items()]
+    return lines + [f"  {heading(name)}: {spoken(value)}" for name, value in profile.values().items()]
 
 
-def _words(name: str) -> str:
+def heading(name: str) -> str:
+    """What an observation of that name says, in a person's words."""
     from vna_lifecycle.engine.profile import WORDS
 
     return WORDS.get(name, name.replace("-", " "))
 
 
-def _told(value: str) -> str:
+def spoken(value: str) -> str:
+    """What was seen, with names for UIDs of the standard and units for bytes; safe to print."""
     from vna_lifecycle.dicom.dictionary import name_of
 
     return safe(_BYTES.sub(lambda found: bytes_text(int(found[1])), _UID.sub(lambda uid: name_of(uid[0]), value)))

@@ -99,4 +99,4 @@ def test_what_probing_shows_is_told_without_its_control_characters(
     assert code == 0
     assert told["archives"][0]["powers"] == ["reads", "probes"]
     assert told["archives"][0]["observations"] == [{"name": "longest-answer", "value": "12\x1b[2J", "unit": "s"}]
-    assert "longest-answer: 12\\x1b[2J s" in text
+    assert "longest answer: 12\\x1b[2J s" in text

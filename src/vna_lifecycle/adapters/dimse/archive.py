@@ -5,6 +5,7 @@ from __future__ import annotations
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.commitments import Commitments
 from vna_lifecycle.adapters.dimse.lobby import Lobby
+from vna_lifecycle.adapters.dimse.probing import Probing
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.storing import Store
@@ -24,4 +25,4 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     lobby = Lobby(settings, site)
     reader = Reader(caller, lobby)
     commits = Commitments(caller, lobby) if settings.commitment else None
-    return Archive(reads=reader, stores=Store(caller, reader), commits=commits)
+    return Archive(reads=reader, stores=Store(caller, reader), commits=commits, probes=Probing(caller, reader))

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.classes import storage_classes
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.reception import SYNTAXES
@@ -253,21 +254,10 @@ def _contexts(records: Sequence[InstanceRecord]) -> list[Context]:
     if "" in classes:  # the archive does not tell classes; so the standard's, of which those with images come first
         return [
             Context(abstract_syntax=uid, transfer_syntaxes=SYNTAXES, scp_role=True)
-            for uid in _storage_classes()[: MAX_CONTEXTS - 1]
+            for uid in storage_classes()[: MAX_CONTEXTS - 1]
         ]
     return [
         Context(abstract_syntax=uid, transfer_syntaxes=(syntax,), scp_role=True)
         for uid in classes
         for syntax in SYNTAXES
     ]
-
-
-def _storage_classes() -> list[str]:
-    from pydicom._uid_dict import UID_dictionary
-
-    found = [
-        (not uid.startswith("1.2.840.10008.5.1.4.1.1."), "Image" not in name, bool(retired), uid)
-        for uid, (name, kind, _, retired, _) in UID_dictionary.items()
-        if kind == "SOP Class" and name.endswith(("Storage", "Storage (Retired)"))
-    ]
-    return [uid for *_, uid in sorted(found)]

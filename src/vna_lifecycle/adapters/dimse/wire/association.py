@@ -30,6 +30,7 @@ from vna_lifecycle.adapters.dimse.wire.reasons import CONTEXT_RESULTS, lost, rej
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable
 
 _RELEASE_WAIT: Final = 5.0
+_TLS_HINT: Final = "See that the archive uses TLS on this port, 1.2 or newer, and trusts our certificate."
 _LASTING: Final = frozenset({errno.EACCES, errno.EPERM, errno.EAFNOSUPPORT})
 
 
@@ -263,11 +264,14 @@ def _connect(peer: Peer) -> socket.socket:
         plain.close()
         raise ArchiveUnreachable(
             f"no TLS connection with the archive: {(problem.reason or 'it does not answer').lower().replace('_', ' ')}",
-            hint="See that the archive uses TLS on this port, 1.2 or newer, and trusts our certificate.",
+            hint=_TLS_HINT,
         ) from problem
     except OSError as problem:
         plain.close()
-        raise lost(_words(problem)) from problem
+        if peer.tls is None:
+            raise lost(_words(problem)) from problem
+        what = f"the archive ended the connection instead of agreeing to TLS: {_words(problem)}"
+        raise ArchiveUnreachable(what, transient=True, hint=_TLS_HINT) from problem
     except BaseException:
         plain.close()
         raise

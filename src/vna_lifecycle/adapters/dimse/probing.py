@@ -1,0 +1,228 @@
+"""What an archive was seen to do: what it agrees to, how it answers queries, and how it serves an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from vna_lifecycle.adapters.dimse import answers as at
+from vna_lifecycle.adapters.dimse.calling import MODELS, Caller
+from vna_lifecycle.adapters.dimse.classes import storage_classes
+from vna_lifecycle.adapters.dimse.listing import Lister
+from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
+from vna_lifecycle.adapters.dimse.reading import Reader
+from vna_lifecycle.adapters.dimse.reception import SYNTAXES
+from vna_lifecycle.adapters.dimse.wire import (
+    COMMITMENT_PUSH,
+    UNCOMPRESSED,
+    VERIFICATION,
+    Context,
+    Elements,
+    Keys,
+    echo,
+)
+from vna_lifecycle.adapters.dimse.wire.peer import MAX_CONTEXTS
+from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.model.identity import StudyRef, StudyUID
+from vna_lifecycle.ports import Observation
+
+_CT: Final = "1.2.840.10008.5.1.4.1.1.2"
+_RELATIONAL: Final = b"\1"
+_MOST: Final = 2_000
+"""Studies after which a query is ended: it was long enough to see a cap."""
+
+_SAMPLED: Final = 5
+_TOLD: Final = 12
+_NONE: Final = "not known: the archive shows no study"
+_EVERY_DAY: Final = "19000101-"
+
+
+class Probing:
+    """The asking side of an archive. Nothing is changed at the archive."""
+
+    def __init__(self, caller: Caller, reader: Reader) -> None:
+        self._caller = caller
+        self._reader = reader
+        self._lister = Lister(caller)
+
+    def probe(self) -> Iterator[Observation]:
+        """Negotiate, ask, and fetch one object twice.
+
+        Raises:
+            ArchiveError: the archive does not answer, or does not want us.
+        """
+        yield from self._services()
+        yield from self._storage()
+        studies, more = self._studies()
+        yield from self._latency(studies)
+        yield Observation(name="answers-to-one-query", value=self._cap(studies, more=more))
+        if not studies:
+            return
+        yield Observation(name="wild-cards", value=self._wild_cards(studies[0]))
+        yield Observation(name="case-of-names", value=self._case(studies))
+        yield Observation(name="counts", value=self._counts(studies[:_SAMPLED]))
+        yield from self._object(studies)
+        yield Observation(name="side-by-side", value=side_by_side(self._caller, self._question))
+
+    # --------------------------------------------------------------------------------------------- what it agrees to
+
+    def _services(self) -> Iterator[Observation]:
+        models = {
+            "study root C-FIND": MODELS["study-root"].find,
+            "patient root C-FIND": MODELS["patient-root"].find,
+            "C-MOVE": self._caller.models.move,
+            "C-GET": self._caller.models.get,
+        }
+        contexts = [
+            Context(
+                abstract_syntax=uid,
+                transfer_syntaxes=UNCOMPRESSED,
+                extended=_RELATIONAL if uid == self._caller.models.find else b"",
+            )
+            for uid in (VERIFICATION, COMMITMENT_PUSH, *models.values())
+        ]
+        with self._caller.association(contexts) as association:
+            accepted = {context.abstract_syntax for context in association.accepted}
+            with Stopwatch() as watch:
+                echo(association)
+            relational = association.extended.get(self._caller.models.find, b"")[:1] == _RELATIONAL
+            yield Observation(name="software", value=association.implementation or "not told")
+        yield Observation(name="echo", value=watch.milliseconds, unit="ms")
+        told = [name for name, uid in models.items() if uid in accepted]
+        yield Observation(name="query-and-retrieve", value=", ".join(told) or "none of our models is accepted")
+        yield Observation(name="relational-queries", value="accepted" if relational else "not accepted")
+        commits = "accepted" if COMMITMENT_PUSH in accepted else "not accepted: leave commitment = false"
+        yield Observation(name="storage-commitment", value=commits)
+
+    def _storage(self) -> Iterator[Observation]:
+        classes = storage_classes()
+        refused = self._refused([Context(abstract_syntax=uid, transfer_syntaxes=UNCOMPRESSED) for uid in classes])
+        yield Observation(name="storage-classes", value=_shares(len(classes), [uid for uid, _ in refused]))
+        syntaxes = [Context(abstract_syntax=_CT, transfer_syntaxes=(syntax,)) for syntax in SYNTAXES]
+        lacking = [syntax for _, syntax in self._refused(syntaxes)]
+        yield Observation(name="storage-syntaxes", value=_shares(len(SYNTAXES), lacking))
+
+    def _refused(self, contexts: Sequence[Context]) -> list[tuple[str, str]]:
+        """Class and first syntax of each context that is refused when objects are offered."""
+        refused: list[tuple[str, str]] = []
+        # With verification there is always something to agree on: a class that is refused ends no association.
+        verification = Context(abstract_syntax=VERIFICATION, transfer_syntaxes=UNCOMPRESSED)
+        for first in range(0, len(contexts), MAX_CONTEXTS - 1):
+            group = contexts[first : first + MAX_CONTEXTS - 1]
+            with self._caller.association([verification, *group]) as association:
+                refused += [
+                    (context.abstract_syntax, context.transfer_syntaxes[0])
+                    for context in association.refused
+                    if context.abstract_syntax != VERIFICATION
+                ]
+        return refused
+
+    # ------------------------------------------------------------------------------------------------ how it answers
+
+    def _studies(self) -> tuple[list[Elements], bool]:
+        """The studies with a date that one query shows, not many more than ``_MOST``; whether there were more."""
+        found: list[Elements] = []
+        for answer in self._lister.stream({**at.STUDY_KEYS, at.STUDY_DATE: _EVERY_DAY}):
+            found.append(answer)
+            if len(found) > _MOST:
+                return found, True
+        return found, False
+
+    def _latency(self, studies: Sequence[Elements]) -> Iterator[Observation]:
+        if not studies:
+            return
+        above = self._above(studies[0])
+        with Stopwatch() as watch:
+            self._question()
+        yield Observation(name="study-query", value=watch.milliseconds, unit="ms")
+        with Stopwatch() as watch:
+            series = self._lister.ask({**at.SERIES_KEYS, **above}, at.SERIES_UID).found
+        yield Observation(name="series-query", value=watch.milliseconds, unit="ms")
+        if series:
+            keys = {**at.IMAGE_KEYS, **above, at.SERIES_UID: series[0].text(at.SERIES_UID)}
+            with Stopwatch() as watch:
+                self._lister.ask(keys, at.SOP_UID)
+            yield Observation(name="image-query", value=watch.milliseconds, unit="ms")
+
+    def _question(self) -> None:
+        """A small question: the studies of one day of long ago."""
+        self._lister.ask({at.LEVEL: "STUDY", at.STUDY_UID: "", at.STUDY_DATE: "19700101"}, at.STUDY_UID)
+
+    def _cap(self, studies: Sequence[Elements], *, more: bool) -> str:
+        """Whether an answer that looks long is cut short: the same question in two halves shows more."""
+        if more:
+            return f"over {_MOST} studies, not cut short there"
+        dates = sorted(answer.text(at.STUDY_DATE) for answer in studies)
+        middle = dates[len(dates) // 2] if dates else ""
+        if len(studies) < 2 or not middle.isdigit():
+            return "too few studies to see a cap"
+        halves = {
+            answer.text(at.STUDY_UID)
+            for days in (f"{_EVERY_DAY}{middle}", f"{middle}-")
+            for answer in self._lister.stream({at.LEVEL: "STUDY", at.STUDY_UID: "", at.STUDY_DATE: days})
+        }
+        hidden = halves - {answer.text(at.STUDY_UID) for answer in studies}
+        if hidden:
+            return f"cut short at {len(studies)} studies: narrower queries show more"
+        return f"{len(studies)} studies, not cut short"
+
+    def _wild_cards(self, study: Elements) -> str:
+        patient = study.text(at.PATIENT_ID)
+        if len(patient) < 2 or any(character in patient for character in "*?\\"):
+            return "not known: the first study has no usable Patient ID"
+        found = self._found({at.PATIENT_ID: f"{patient[:-1]}*"})
+        if study.text(at.STUDY_UID) not in {answer.text(at.STUDY_UID) for answer in found}:
+            return "not honoured: nothing is found by the beginning of a Patient ID"
+        strays = sum(not answer.text(at.PATIENT_ID).startswith(patient[:-1]) for answer in found)
+        return "honoured" if not strays else "ignored: other Patient IDs come too"
+
+    def _case(self, studies: Sequence[Elements]) -> str:
+        named = next((one for one in studies if (name := one.text(at.PATIENT_NAME)) and name != name.swapcase()), None)
+        if named is None or any(character in named.text(at.PATIENT_NAME) for character in "*?\\"):
+            return "not known: no study has a usable name"
+        found = self._found({at.PATIENT_NAME: named.text(at.PATIENT_NAME).swapcase()})
+        same = named.text(at.STUDY_UID) in {answer.text(at.STUDY_UID) for answer in found}
+        return "not told apart" if same else "told apart"
+
+    def _found(self, keys: Keys) -> list[Elements]:
+        asked = {at.LEVEL: "STUDY", at.STUDY_UID: "", at.PATIENT_ID: ""}
+        try:
+            return self._lister.ask({**asked, **keys}, at.STUDY_UID).found
+        except ArchiveError as problem:
+            if problem.transient:
+                raise
+            return []  # an archive that refuses such a query does not honour it either
+
+    def _counts(self, studies: Sequence[Elements]) -> str:
+        told = wrong = 0
+        for study in studies:
+            count = at.number(study, at.STUDY_INSTANCES)
+            if count is not None:
+                told += 1
+                wrong += count != len(self._lister.listing([study]).instances)
+        if not told:
+            return "not told: what an inventory expects rests on series and images alone"
+        return "as listed" if not wrong else f"not those of the image level in {wrong} of {told} studies"
+
+    # ---------------------------------------------------------------------------------------------- how it serves one
+
+    def _object(self, studies: Sequence[Elements]) -> Iterator[Observation]:
+        for study in studies[:_SAMPLED]:
+            reference = StudyRef(study_uid=StudyUID(study.text(at.STUDY_UID)))
+            record = next(iter(self._reader.list_instances(reference)), None)
+            if record is not None:
+                yield from served(self._caller, self._reader, reference, record)
+                return
+
+    def _above(self, study: Elements) -> dict[int, str]:
+        above = {at.STUDY_UID: study.text(at.STUDY_UID)}
+        if self._caller.settings.query_model == "patient-root":
+            above[at.PATIENT_ID] = study.text(at.PATIENT_ID)
+        return above
+
+
+def _shares(whole: int, refused: Sequence[str]) -> str:
+    if not refused:
+        return f"all of {whole} accepted"
+    told = ", ".join(refused[:_TOLD]) + (f" and {len(refused) - _TOLD} more" if len(refused) > _TOLD else "")
+    return f"{whole - len(refused)} of {whole} accepted; refused: {told}"

@@ -1,0 +1,176 @@
+"""What ``check`` and ``profile`` tell of archives that speak DIMSE: what they can do, and why they will not have us."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from vna_lifecycle.adapters.dimse.archive import open_archive
+from vna_lifecycle.adapters.dimse.settings import DimseSettings
+from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from vna_lifecycle.cli import main
+from vna_lifecycle.testing.conformance import site
+from vna_lifecycle.testing.misbehaving_pacs import Faults, MisbehavingPacs
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+pytestmark = pytest.mark.peer
+
+STUDIES = 4
+
+
+def fill(peer: Running, folder: Path) -> None:
+    objects = []
+    for study in range(1, STUDIES + 1):
+        for instance in (1, 2):
+            spec = ObjectSpec(
+                study=study, instance=instance, patient_id=f"PAT{study}", study_date=f"2024022{study}", grey=instance
+            )
+            path = folder / f"{study}-{instance}.dcm"
+            path.write_bytes(dicom_bytes(spec))
+            uid = spec.sop_instance_uid
+            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
+    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
+    with request(peer.peer(), [context]) as association:
+        answers = [answer for _, answer in store(association, objects)]
+    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with folder_for_peer() as folder, run_orthanc(folder, ours=free_port()) as peer:
+        fill(peer, tmp_path_factory.mktemp("filling"))
+        yield peer
+
+
+@pytest.fixture(scope="module")
+def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with folder_for_peer() as folder, run_dcmqrscp(folder, ours=free_port()) as peer:
+        fill(peer, tmp_path_factory.mktemp("filling"))
+        yield peer
+
+
+def checked(folder: Path, capsys: pytest.CaptureFixture[str], peer: Running, *more: str, **changes: object) -> str:
+    """What check prints of an archive; it must end with the code 0, or 3 where it is not opened."""
+    settings: dict[str, object] = {
+        "plugin": "dimse",
+        "host": peer.host,
+        "port": peer.port,
+        "ae_title": peer.title,
+        "calling_ae_title": OURS,
+        "listen_host": "127.0.0.1",
+        "listen_port": peer.ours,
+        "settle_seconds": 1.0,
+        "attempts": 1,
+        **changes,
+    }
+    expected = settings.pop("expect", 0)
+    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    (folder / "there").mkdir(exist_ok=True)
+    (folder / "program.toml").write_text(
+        '[program]\nname = "x"\n[migration]\nsources = ["old"]\ntarget = "new"\n[archives.new]\nplugin = "files"\n'
+        'path = "there"\n[archives.old]\n' + "\n".join(lines) + "\n"
+    )
+    if not (folder / "ledger.sqlite").exists():
+        main(["init", str(folder)])
+        capsys.readouterr()
+    assert main(["check", "--program", str(folder), *more]) == expected
+    return capsys.readouterr().out
+
+
+def test_check_tells_what_orthanc_can_do(orthanc: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = checked(tmp_path, capsys, orthanc)
+    for line in (
+        "queries and retrievals that it accepts: study root C-FIND, patient root C-FIND, C-MOVE, C-GET",
+        "storage commitment: accepted",
+        f"answers to one query: {STUDIES} studies, not cut short",
+        "wild cards in queries: honoured",
+        "upper and lower case in queries for names: not told apart",
+        "objects of a study that the archive tells: as listed",
+        "encoding in which an object was served: Explicit VR Little Endian",
+        "the same object, retrieved twice: the same bytes",
+    ):
+        assert f"    {line}\n" in said, said
+    assert "encodings in which a CT image may be stored: 17 of 20 accepted; refused: High-Throughput JPEG 2000" in said
+    assert re.search(r"answer to a C-ECHO: [0-9.e+]+ ms", said)
+    assert re.search(r"answer to a query for the objects of a series: [0-9.e+]+ ms", said)
+    assert re.search(r"rate of a retrieval: [0-9.e+-]+ MB/s, measured with one object of ", said)
+    assert re.search(r"associations side by side: 4 accepted; ", said)
+    assert "PAT1" not in said
+
+
+def test_check_tells_what_dcmqrscp_cannot_do(
+    dcmqrscp: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = checked(tmp_path, capsys, dcmqrscp, associations=1)
+    assert "    storage commitment: not accepted: leave commitment = false\n" in said
+    assert "    upper and lower case in queries for names: told apart\n" in said
+    found = re.search(r"encodings in which a CT image may be stored: 3 of 20 accepted; refused: (.*)\n", said)
+    assert found is not None
+    assert "JPEG 2000 Image Compression (Lossless Only)" in found[1]
+    assert re.search(r"kinds of object that may be stored: \d+ of \d+ accepted; refused: ", said)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"ae_title": "WRONG"}, "does not recognise the called AE title", "compared letter by letter"),
+        ({"port": "closed"}, "cannot be reached: Connection refused", "that the archive runs"),
+        ({"tls": True, "retrieve": "get"}, "TLS", "TLS"),
+    ],
+    ids=["wrong AE title", "closed port", "TLS against a plain port"],
+)
+def test_check_tells_why_an_archive_will_not_have_us_and_what_to_do(
+    dcmqrscp: Running,
+    orthanc: Running,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    message: str,
+    hint: str,
+) -> None:
+    for peer in (dcmqrscp, orthanc):
+        here = {key: free_port() if value == "closed" else value for key, value in changes.items()}
+        said = checked(tmp_path, capsys, peer, expect=3, **here)
+        assert message in said, said
+        assert hint in said
+
+
+def test_a_cap_and_false_counts_are_noticed(tmp_path: Path) -> None:
+    """An archive that ends every answer after three studies, without saying so, and counts wrongly."""
+    specs = [
+        ObjectSpec(study=study, patient_id=f"PAT{study}", study_date=f"2024022{study}", instance=1)
+        for study in range(1, 7)
+    ]
+    with MisbehavingPacs([dicom_bytes(spec) for spec in specs], Faults(cap=3, miscount=1, new_uids=True)) as pacs:
+        settings = DimseSettings(host="127.0.0.1", port=pacs.port, ae_title=pacs.title, retrieve="get")
+        archive = open_archive(settings, site(tmp_path))
+        assert archive.probes is not None
+        seen = {item.name: item.value for item in archive.probes.probe()}
+        archive.reads.close()
+    assert seen["answers-to-one-query"] == "cut short at 3 studies: narrower queries show more"
+    assert seen["counts"] == "not those of the image level in 3 of 3 studies"
+    assert seen["two-retrievals"].startswith("an object cannot be retrieved: objects with other UIDs came")
+
+
+def test_a_busy_archive_is_told_by_how_many_associations_it_bears(tmp_path: Path) -> None:
+    """The archive has no association left for the second one at a time."""
+    with MisbehavingPacs([dicom_bytes(ObjectSpec())]) as pacs:
+        settings = DimseSettings(
+            host="127.0.0.1", port=pacs.port, ae_title=pacs.title, retrieve="get", attempts=1, associations=2
+        )
+        archive = open_archive(settings, site(tmp_path))
+        assert archive.probes is not None
+        seen = {}
+        for item in archive.probes.probe():
+            seen[item.name] = item.value
+            if item.name == "two-retrievals":
+                pacs.faults = Faults(reject=(2, 3, 2))
+        archive.reads.close()
+    assert seen["two-retrievals"] == "the same bytes"
+    assert seen["side-by-side"] == "1 accepted; with 2 some are refused: set associations = 1"
