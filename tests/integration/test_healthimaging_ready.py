@@ -1,0 +1,239 @@
+"""Whole programs into HealthImaging and out of it: they end ready, killed or not, and never when a job only ran.
+
+The service is not in the process that is killed, and what is staged lies in SeaweedFS.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
+
+from peers.healthimaging import Place, make_place
+from peers.s3 import Server
+from vna_lifecycle.cli import main
+from vna_lifecycle.dicom.scan import scan_file
+from vna_lifecycle.program import Program
+from vna_lifecycle.testing.healthimaging import Faults, Timing
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+__all__ = ["make_place"]
+
+pytestmark = pytest.mark.peer
+
+WRAPPER = Path(__file__).with_name("killed_program.py")
+FOLDER = """
+[archives.folder]
+plugin = "files"
+path = "folder"
+"""
+STORE = """
+[archives.aws]
+plugin = "healthimaging"
+datastore_id = "{store}"
+data_access_role_arn = "arn:aws:iam::123456789012:role/import"
+staging = "s3://{bucket}/{root}stage/"
+results = "s3://{bucket}/{root}results/"
+region = "us-east-1"
+endpoint_url = "{endpoint}"
+s3_endpoint_url = "{s3}"
+access_key_id = "env:HI_KEY"
+secret_access_key = "env:HI_SECRET"
+job_starts_per_second = 50.0
+poll_seconds = 0.1
+results_patience = 20.0
+"""
+REST = """
+[program]
+name = "HealthImaging"
+[migration]
+sources = ["{source}"]
+target = "{target}"
+verify = "equivalent"
+[[waves]]
+name = "all"
+[execution]
+reserve_bytes = 0
+workers = 2
+[acceptance]
+max_defect_rate = 0.2
+confidence = 0.8
+"""
+SYNTAXES = (JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+SPECS = [
+    ObjectSpec(
+        study=study,
+        instance=number,
+        patient_id=f"P{study}",
+        issuer="H",
+        study_description="CT",
+        transfer_syntax=syntax,
+        grey=10 * study + number,
+    )
+    for study, syntax in enumerate(SYNTAXES, 1)
+    for number in (1, 2, 3)
+]
+UIDS = sorted(spec.sop_instance_uid for spec in SPECS)
+
+
+def planned(place: Place, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, *, into: bool = True) -> Path:
+    monkeypatch.setenv("HI_KEY", place.fake.keys.access_key_id)
+    monkeypatch.setenv("HI_SECRET", place.fake.keys.secret_access_key)
+    (folder / "folder").mkdir()
+    store = STORE.format(
+        store=place.store.id,
+        bucket=place.bucket,
+        root=place.root,
+        endpoint=place.fake.endpoint_url,
+        s3=server.endpoint_url,
+    )
+    if into:
+        for number, spec in enumerate(SPECS):
+            (folder / "folder" / f"{number}.dcm").write_bytes(dicom_bytes(spec))
+    ends = {"source": "folder", "target": "aws"} if into else {"source": "aws", "target": "folder"}
+    (folder / "program.toml").write_text(REST.format(**ends) + FOLDER + store)
+    Program.init(folder)
+    with Program.open(folder) as program:
+        program.take_inventory()
+        program.plan()
+    return folder
+
+
+def command(folder: Path, *verb: str, point: str = "-", nth: int = 1, when: str = "after") -> int:
+    arguments = [sys.executable, str(WRAPPER), str(folder.with_name("links.log")), point, str(nth), when]
+    done = subprocess.run(
+        [*arguments, *verb, "--program", str(folder)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode in (0, 1, -signal.SIGKILL), done.stdout + done.stderr
+    return done.returncode
+
+
+def said(capsys: pytest.CaptureFixture[str], *verb: str) -> tuple[int, Any]:
+    capsys.readouterr()
+    code = main([*verb, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def held(place: Place) -> dict[bool, list[str]]:
+    """What the data store holds, by whether its image set is primary; what was imported twice is there twice."""
+    found: dict[bool, list[str]] = {True: [], False: []}
+    for image_set in place.store.present():
+        found[image_set.latest.primary] += image_set.latest.instances
+    return {primary: sorted(uids) for primary, uids in found.items()}
+
+
+ADAPTER = "vna_lifecycle.adapters.healthimaging"
+POINTS = [
+    ("vna_lifecycle.engine.importing:stage_study", 2, "after"),  # staged, and not on record
+    (f"{ADAPTER}.batch:BatchFolder.record", 1, "before"),  # uploaded, and not noted beside the files
+    (f"{ADAPTER}.batch:BatchFolder.freeze", 1, "after"),  # submitted, and no job
+    (f"{ADAPTER}.jobs:Jobs.start", 1, "after"),  # a job runs, and nobody knows of it
+    (f"{ADAPTER}.batch:BatchFolder.note_job", 1, "after"),
+    ("vna_lifecycle.engine.batching:Batches.submitted", 1, "after"),
+    (f"{ADAPTER}.imports:read_report", 1, "after"),
+    ("vna_lifecycle.engine.batching:Batches.ended", 1, "after"),  # the job has answered, and that is not on record
+    ("vna_lifecycle.engine.tasks:read_back", 1, "before"),
+]
+ALWAYS = {POINTS[0][0], f"{ADAPTER}.jobs:Jobs.start", "vna_lifecycle.engine.batching:Batches.ended"}
+
+
+@pytest.mark.parametrize(
+    ("point", "nth", "when"),
+    [
+        pytest.param(*point, id=point[0].rpartition(":")[2], marks=() if point[0] in ALWAYS else pytest.mark.soak)
+        for point in POINTS
+    ],
+)
+def test_a_killed_import_goes_on_and_imports_nothing_twice(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+    nth: int,
+    when: str,
+) -> None:
+    place = make_place(wall=True, timing=Timing(waiting=0.1, running=0.3), faults=Faults(lag=0.2))
+    folder = planned(place, seaweed, tmp_path, monkeypatch)
+    assert command(folder, "transfer", "all", point=point, nth=nth, when=when) == -signal.SIGKILL
+    with Program.open(folder) as program:
+        assert program.transfer("all").outcome == "complete"
+    assert held(place) == {True: UIDS, False: []}
+
+
+def test_a_wave_into_the_data_store_ends_ready(
+    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make_place(wall=True, timing=Timing(running=0.3), faults=Faults(lag=0.2))
+    folder = planned(place, seaweed, tmp_path, monkeypatch)
+    with Program.open(folder) as program:
+        assert program.transfer("all").outcome == "complete"
+        readiness = program.accept("all")
+        assert readiness.ready, readiness
+
+
+def test_a_wave_out_of_the_data_store_ends_ready_also_when_it_was_killed(
+    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = make_place(wall=True)
+    place.fake.put(place.store, [dicom_bytes(spec) for spec in SPECS])
+    folder = planned(place, seaweed, tmp_path, monkeypatch, into=False)
+    killed = command(folder, "transfer", "all", point="vna_lifecycle.engine.tasks:store_study", nth=2)
+    assert killed == -signal.SIGKILL
+    with Program.open(folder) as program:
+        assert program.transfer("all").outcome == "complete"
+        readiness = program.accept("all")
+        assert readiness.ready, readiness
+    stored = [
+        path for path in (folder / "folder").rglob("*") if path.is_file() and path.read_bytes()[128:132] == b"DICM"
+    ]
+    assert sorted(scan_file(path).sop_instance_uid for path in stored) == UIDS
+
+
+def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readiness(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Three failures, one warning, one non-primary set, and a manifest that is late."""
+    names = [spec.sop_instance_uid for spec in SPECS]
+    faults = Faults(
+        lag=1.0,
+        fail=dict.fromkeys(names[:3], "ValidationException"),
+        warn={names[3]: "COERCION_OF_DATA_ELEMENTS"},
+        conflict={names[6]},
+    )
+    place = make_place(wall=True, timing=Timing(running=0.3), faults=faults)
+    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    code, moved = said(capsys, "transfer", "all", "--program", folder)
+    assert (code, moved["waves"][0]["transferred"]) == (1, 1)
+    _, listed = said(capsys, "findings", "--program", folder)
+    found = [line for line in listed["findings"] if line["check"] == "transfer"]
+    assert sorted((line["kind"], line["severity"], sorted(line["objects"])) for line in found) == [
+        # what the read-back finds by itself, of either study
+        ("missing-at-target", "blocker", names[:3]),
+        ("missing-at-target", "blocker", [names[6]]),
+        # what the job's results say
+        ("not-stored-import-validation", "blocker", names[:3]),
+        ("not-stored-non-primary", "blocker", [names[6]]),
+        ("stored-with-warning-coercion-of-data-elements", "warning", [names[3]]),
+    ]
+    _, jobs = said(capsys, "jobs", "list", "--program", folder)
+    [batch] = jobs["batches"]
+    assert [batch[key] for key in ("state", "stored", "refused", "unaccounted", "warnings")] == ["ended", 5, 4, 0, 1]
+    _, status = said(capsys, "status", "--program", folder)
+    assert (status["waves"][0]["ready"], status["waves"][0]["states"]) == (False, {"incomplete": 2, "transferred": 1})
+    code, accepted = said(capsys, "accept", "all", "--program", folder)
+    assert (code, accepted["waves"][0]["ready"]) == (1, False)
+    assert [
+        reason for reason in accepted["waves"][0]["blockers"] if "import-validation" in reason or "primary" in reason
+    ]
