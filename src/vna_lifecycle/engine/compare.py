@@ -20,6 +20,7 @@ from vna_lifecycle.model.inventory import InstanceRecord, Rung
 from vna_lifecycle.ports import Cancellation, Fetched, SourceAdapter, Spool
 
 SIDES = ("a", "b")
+ROWS_SHOWN = 100
 
 
 @frozen(kw_only=True)
@@ -103,12 +104,30 @@ class ArchiveComparison:
         return head if self.completed else f"{head} (stopped before the end)"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{escape(row['kind'])}</td><td>{escape(row['subject'])}</td><td>{escape(row['detail'])}</td></tr>"
-            for row in self.to_dicts()
-        )
-        table = f"<table><tr><th>kind</th><th>subject</th><th>detail</th></tr>{rows}</table>" if rows else ""
-        return f"<p>{escape(str(self))}</p>{table}"
+        """For notebooks: the figures, and the first things that are not a match. Whatever archives say stays text."""
+        rows = self.to_dicts()
+        figures = {
+            "match": self.match,
+            "by their bytes": self.hashed,
+            "re-encoded": len(self.equivalent),
+            "missing": len(self.missing),
+            "extra": len(self.extra),
+            "differ": len(self.differ),
+            "refused": len(self.refused),
+        }
+        said = "The same" if self.same else "Not the same" if self.completed else "Stopped before the end"
+        parts = [f"<p><strong>{said}</strong></p>", _table(tuple(figures), [tuple(figures.values())])]
+        if rows:
+            parts.append(_table(("kind", "subject", "detail"), [tuple(row.values()) for row in rows[:ROWS_SHOWN]]))
+        if len(rows) > ROWS_SHOWN:
+            parts.append(f"<p>and {len(rows) - ROWS_SHOWN:,} more: to_dicts() has them all</p>")
+        return "\n".join(parts)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = ["".join(f"<th>{escape(head)}</th>" for head in heads)]
+    lines += ["".join(f"<td><bdi>{escape(str(value))}</bdi></td>" for value in row) for row in rows]
+    return "\n".join(["<table>", *(f"<tr>{line}</tr>" for line in lines), "</table>"])
 
 
 def compare_archives(
