@@ -27,6 +27,7 @@ LAYERS = (
     ("adapters", "checks", "rules", "clinical_reports", "execution", "reporting"),
     ("config", "builtin", "engine"),
     ("program",),
+    ("authoring", "results"),
     ("__init__",),
     ("testing", "demo"),
     ("cli",),

@@ -1,13 +1,20 @@
 """A plug-in author's mistakes are reported by mypy in the author's own file, and a right plug-in is clean."""
 
+import inspect
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import vna_lifecycle
+from vna_lifecycle import authoring, results
+from vna_lifecycle.program import Program
 
 REPOSITORY = Path(__file__).parents[2]
 ACME = REPOSITORY / "examples" / "vna-lifecycle-acme" / "src" / "vna_lifecycle_acme"
@@ -102,6 +109,39 @@ ELSEWHERE = {
 """Mistakes that show where the faulty class is handed over, which is in another of the author's files."""
 
 
+PUBLIC = re.compile(r"vna_lifecycle(\.(authoring|errors|plugin|ports|results|model\.event|testing\.[a-z_.]+))?")
+SOURCES = sorted([*ACME.parents[1].rglob("*.py"), *(REPOSITORY / "docs" / "how-to").glob("write-*.md")])
+STRICT = ("--strict", "--no-implicit-reexport")
+
+
+def imported(text: str) -> Iterator[str]:
+    """The modules of ours that some Python text imports from."""
+    for match in re.finditer(r"^\s*(?:from|import) (vna_lifecycle(?:\.[\w.]+)?)(?: |$)", text, re.MULTILINE):
+        yield match[1]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_an_author_needs_nothing_but_public_modules(path: Path) -> None:
+    private = {name for name in imported(path.read_text()) if not PUBLIC.fullmatch(name)}
+    assert private == set()
+
+
+@pytest.mark.parametrize("module", [authoring, results], ids=lambda module: module.__name__)
+def test_a_public_module_says_all_that_it_has(module: ModuleType) -> None:
+    has = {name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)}
+    assert sorted(module.__all__) == sorted(has)
+
+
+def test_whatever_a_method_of_a_program_gives_can_be_named() -> None:
+    given = {
+        name
+        for _, method in inspect.getmembers(Program, inspect.isfunction)
+        if not method.__name__.startswith("_")
+        for name in re.findall(r"\b[A-Z]\w+", str(inspect.signature(method).return_annotation))
+    }
+    assert given - set(vna_lifecycle.__all__) - set(results.__all__) == {"Iterator", "None"}
+
+
 @pytest.fixture(scope="session", name="report")
 def report_fixture(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What mypy says of the right plug-in and of a copy for each mistake, by copy; one run for all of them."""
@@ -116,7 +156,17 @@ def report_fixture(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[s
         for path in copy.glob("*.py"):
             path.write_text(path.read_text().replace("vna_lifecycle_acme", copy.name))
     run = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", "--show-error-codes", "."],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-implicit-reexport",
+            "--config-file=",
+            "--no-error-summary",
+            "--show-error-codes",
+            ".",
+        ],
         cwd=root,
         env={**os.environ, "MYPYPATH": str(REPOSITORY / "src")},
         capture_output=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 from vna_lifecycle_acme import open_acme
 from vna_lifecycle_acme.settings import AcmeSettings
 
-from vna_lifecycle.dicom.scan import scan_bytes
+from vna_lifecycle.authoring import scan_bytes
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.ports import Archive
 from vna_lifecycle.testing.conformance import SourceSuite, site

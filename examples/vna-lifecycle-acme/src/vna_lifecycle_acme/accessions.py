@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.authoring import Finding, Severity
 from vna_lifecycle.ports import StudyFacts, WaveCase
 from vna_lifecycle_acme.settings import AccessionSettings
 

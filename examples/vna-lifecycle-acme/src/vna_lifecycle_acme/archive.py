@@ -7,11 +7,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vna_lifecycle.adapters.query import matches, summarize
-from vna_lifecycle.dicom.scan import scan_stream
+from vna_lifecycle.authoring import (
+    InstanceRecord,
+    Refused,
+    StudyRecord,
+    StudyRef,
+    StudyUID,
+    matches,
+    scan_stream,
+    summarize,
+)
 from vna_lifecycle.errors import ArchiveUnreachable, DicomRefused
-from vna_lifecycle.model.identity import StudyRef, StudyUID
-from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Part, Site, Spool, StudyQuery
 from vna_lifecycle_acme.settings import AcmeSettings
 
