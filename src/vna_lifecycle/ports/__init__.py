@@ -50,10 +50,6 @@ from vna_lifecycle.ports.knowing import (
     TruthFlaw,
     TruthRecord,
 )
-from vna_lifecycle.ports.normalizing import (
-    HeaderValues,
-    NormalizationRule,
-)
 from vna_lifecycle.ports.reading import (
     Fetched,
     FetchFailure,
@@ -99,7 +95,6 @@ __all__ = [
     "Erases",
     "FetchFailure",
     "Fetched",
-    "HeaderValues",
     "Hold",
     "Holds",
     "ImportsInBatches",
@@ -108,7 +103,6 @@ __all__ = [
     "JobToken",
     "KnowsTruth",
     "Namesakes",
-    "NormalizationRule",
     "Observation",
     "Oddity",
     "Outcome",
