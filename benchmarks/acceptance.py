@@ -205,8 +205,8 @@ def run(large: int = 100_000, small: int = 10_000, *, quick: bool = False) -> li
             f"acceptance: processor time per study, {large} against {small}",
             per_many / per_few,
             "ratio",
-            "1.3",
-            per_many <= 1.3 * per_few,
+            "1.2",
+            per_many <= 1.2 * per_few,
             f"{per_many:.2f} against {per_few:.2f} ms",
         ),
     ]
