@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from attrs import evolve
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
@@ -105,13 +106,47 @@ class TestOrthancCommits(_OnOrthanc, CommitmentSuite):
     retrieve = "get"
 
 
+_NOT_TAKEN = (DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit)
+
+
+class _DcmqrscpAsSource(_OnDcmqrscp, SourceSuite):
+    """It takes neither deflated nor JPEG objects, and serves explicit what it was given implicit or big endian."""
+
+    rung = Rung.EQUIVALENT
+    examples = tuple(
+        evolve(spec, transfer_syntax=ExplicitVRLittleEndian) if spec.transfer_syntax in _NOT_TAKEN else spec
+        for spec in EXAMPLES
+    )
+    holds_conflicts = False
+    holds_foreign_files = False
+
+    def test_records_name_what_they_are_of(self, tmp_path: Path) -> None:
+        """It does not tell SOP classes: nothing is made up, and C-GET offers the standard's."""
+        expected = {spec.sop_instance_uid: (spec.study_uid, spec.series_uid, spec.patient_id) for spec in EXAMPLES}
+        with self._source(tmp_path) as archive:
+            items = [item for part in archive.reads.parts() for item in archive.reads.inventory(part)]
+            records = [item for item in items if isinstance(item, InstanceRecord)]
+            told = {one.sop_instance_uid: (one.study_uid, one.series_uid, one.series.patient_id) for one in records}
+            assert told == expected
+            assert {one.sop_class_uid for one in records} == {""}
+
+
+@pytest.mark.soak
+class TestDcmqrscpAsSourceByMove(_DcmqrscpAsSource):
+    pass
+
+
+class TestDcmqrscpAsSourceByGet(_DcmqrscpAsSource):
+    retrieve = "get"
+
+
 class TestDcmqrscpAsTarget(_OnDcmqrscp, StoreSuite):
     def test_what_is_stored_is_read_back(self, tmp_path: Path) -> None:
         """It agrees to no deflated and no JPEG objects, which fail by name; of the rest, it serves what was given, but
         explicit where it was implicit or big endian."""
         archive = self.open_target(tmp_path)
         assert archive.stores is not None
-        refused = {DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit}
+        refused = _NOT_TAKEN
         for spec in EXAMPLES:
             study = StudyRef(study_uid=spec.study_uid)
             items = written(tmp_path / f"in-{spec.sop_instance_uid}", [spec])

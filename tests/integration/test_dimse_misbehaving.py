@@ -387,6 +387,12 @@ def test_completeness_rests_on_what_was_answered(opened: Open, faults: Faults, b
     assert study.basis is basis
 
 
+def test_modalities_that_are_only_told_of_series_are_those_of_the_study(opened: Open) -> None:
+    """As dcmtk's archive tells them: waves are planned by modality."""
+    archive, _ = opened(Faults(records={str(STUDY.study_uid): [{"ModalitiesInStudy": ""}]}))
+    assert [item.modalities for item in all_parts(archive) if isinstance(item, StudyRecord)] == [("CT",)]
+
+
 @retrievals
 def test_the_patient_root_model_works_as_well(opened: Open, tmp_path: Path, retrieve: str) -> None:
     archive, pacs = opened(query_model="patient-root", retrieve=retrieve)

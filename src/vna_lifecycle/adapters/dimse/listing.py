@@ -96,6 +96,13 @@ class Lister:
         keys = {at.LEVEL: "STUDY", at.STUDY_UID: study_uid, at.STUDY_DATE: study_date}
         return any(answer.text(at.STUDY_UID) == study_uid for answer in self.ask(keys, at.STUDY_UID).found)
 
+    def modalities(self, study: StudyRecord) -> tuple[str, ...]:
+        """The study's modalities, asked of its series where the archive does not tell them of studies."""
+        if study.modalities:
+            return study.modalities
+        answers = self.ask({**at.SERIES_KEYS, **self._above(study)}, at.SERIES_UID).found
+        return tuple(sorted({answer.text(at.MODALITY) for answer in answers} - {""}))
+
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """What the archive lists of one study now; nothing where it has none of it."""
         records = self.study(study_uid)
@@ -108,9 +115,7 @@ class Lister:
             ArchiveError: the archive did not answer.
         """
         first = at.study_record(records)
-        above = {at.STUDY_UID: str(first.study_uid)}
-        if self._patient_root:
-            above[at.PATIENT_ID] = first.patient.id
+        above = self._above(first)
         series = self.ask({**at.SERIES_KEYS, **above}, at.SERIES_UID)
         flags = (SEVERAL_RECORDS,) if len(records) > 1 else ()
         instances: list[InstanceRecord] = []
@@ -124,13 +129,29 @@ class Lister:
             found = list(_instances(first, attributes, answer, listed.found, flags))
             short = short or len(found) < (count or 1)
             instances += found
+        modalities = {answer.text(at.MODALITY) for answer in series.found} - {""}
         counted = evolve(first, basis=_basis(first, len(instances), told, short=short or bool(unusable)))
         furthest = at.furthest((counted.availability, *(record.availability for record in instances)))
         return StudyListing(
-            studies=tuple(evolve(one, basis=counted.basis, availability=furthest) for one in _by_patient(records)),
+            studies=tuple(
+                evolve(
+                    one,
+                    modalities=tuple(sorted(modalities.union(one.modalities))),
+                    basis=counted.basis,
+                    availability=furthest,
+                )
+                for one in _by_patient(records)
+            ),
             instances=tuple(instances),
             refused=_refused(first.study_uid, unusable),
         )
+
+    def _above(self, study: StudyRecord) -> dict[int, str]:
+        """The unique keys of the levels above series."""
+        above = {at.STUDY_UID: str(study.study_uid)}
+        if self._patient_root:
+            above[at.PATIENT_ID] = study.patient.id
+        return above
 
     def _once(self, keys: Keys, unique: int) -> Answers:
         found: list[Elements] = []

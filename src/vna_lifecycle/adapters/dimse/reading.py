@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from attrs import evolve
+
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
@@ -41,8 +43,10 @@ class Reader:
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies that the archive answers with, without those that a condition does not hold for."""
         found = self._lister.ask({**at.STUDY_KEYS, **_keys(query)}, at.STUDY_UID).found
-        records = (at.study_record(group) for group in _by_study(found).values())
-        return (study for study in records if matches(query, study))
+        studies = (at.study_record(group) for group in _by_study(found).values())
+        if query.modality:
+            studies = (evolve(study, modalities=self._lister.modalities(study)) for study in studies)
+        return (study for study in studies if matches(query, study))
 
     def parts(self) -> Iterator[Part]:
         """Windows of Study Dates whose answers are whole, then the studies without one.

@@ -28,8 +28,6 @@ from vna_lifecycle.testing.conformance.case import (
 )
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
-_STUDIES = sorted({spec.study_uid for spec in EXAMPLES})
-
 
 class SourceSuite:
     """Subclass it in a test module, with `open_source`, under a name that pytest collects."""
@@ -43,15 +41,21 @@ class SourceSuite:
     holds_foreign_files: ClassVar[bool] = True
     """Whether the archive can hold files that are no DICOM objects."""
 
+    examples: ClassVar[tuple[ObjectSpec, ...]] = EXAMPLES
+    """What the archive holds: change what it does not take, such as a transfer syntax, and no UID."""
+
     def open_source(self, folder: Path, objects: Sequence[bytes]) -> Archive:
         """An archive that holds exactly these objects. ``folder`` is empty, and the archive's own."""
         raise NotImplementedError
 
+    def _studies(self) -> list[StudyUID]:
+        return sorted({spec.study_uid for spec in self.examples})
+
     @contextmanager
-    def _source(self, folder: Path, specs: Sequence[ObjectSpec] = EXAMPLES) -> Iterator[Archive]:
+    def _source(self, folder: Path, specs: Sequence[ObjectSpec] | None = None) -> Iterator[Archive]:
         place = folder / "archive"
         place.mkdir()
-        archive = self.open_source(place, [dicom_bytes(spec) for spec in specs])
+        archive = self.open_source(place, [dicom_bytes(spec) for spec in specs or self.examples])
         try:
             yield archive
         finally:
@@ -62,9 +66,9 @@ class SourceSuite:
         with self._source(tmp_path) as archive:
             found = _instances(_inventory(archive))
             assert sorted(record.sop_instance_uid for record in found) == sorted(
-                spec.sop_instance_uid for spec in EXAMPLES
+                spec.sop_instance_uid for spec in self.examples
             )
-            assert len({record.locator for record in found}) == len(EXAMPLES)
+            assert len({record.locator for record in found}) == len(self.examples)
 
     def test_parts_are_stable(self, tmp_path: Path) -> None:
         """While nothing changes, parts have the same keys in the same order, all different."""
@@ -81,7 +85,7 @@ class SourceSuite:
 
     def test_records_name_what_they_are_of(self, tmp_path: Path) -> None:
         """A record names study, series, SOP class and patient of its instance."""
-        expected = {spec.sop_instance_uid: spec for spec in EXAMPLES}
+        expected = {spec.sop_instance_uid: spec for spec in self.examples}
         with self._source(tmp_path) as archive:
             for record in _instances(_inventory(archive)):
                 spec = expected[record.sop_instance_uid]
@@ -95,17 +99,17 @@ class SourceSuite:
             items = [*_inventory(archive), *archive.reads.find_studies(StudyQuery())]
             for study in items:
                 if isinstance(study, StudyRecord):
-                    members = [spec for spec in EXAMPLES if spec.study_uid == study.study_uid]
+                    members = [spec for spec in self.examples if spec.study_uid == study.study_uid]
                     assert study.instance_count in (None, len(members))
                     assert study.series_count in (None, len({spec.series_uid for spec in members}))
 
     def test_a_study_lists_its_instances_once(self, tmp_path: Path) -> None:
         """A study's list has each of its instances once, and nothing else."""
         with self._source(tmp_path) as archive:
-            for study_uid in _STUDIES:
+            for study_uid in self._studies():
                 listed = [record.sop_instance_uid for record in _list(archive, study_uid)]
                 assert sorted(listed) == sorted(
-                    spec.sop_instance_uid for spec in EXAMPLES if spec.study_uid == study_uid
+                    spec.sop_instance_uid for spec in self.examples if spec.study_uid == study_uid
                 )
 
     def test_an_unknown_study_has_no_instances(self, tmp_path: Path) -> None:
@@ -116,16 +120,16 @@ class SourceSuite:
     def test_fetched_bytes_are_the_archives(self, tmp_path: Path) -> None:
         """What is fetched has the data set bytes that the archive holds, whatever its transfer syntax."""
         with self._source(tmp_path) as archive:
-            for study_uid in _STUDIES:
-                members = [spec for spec in EXAMPLES if spec.study_uid == study_uid]
+            for study_uid in self._studies():
+                members = [spec for spec in self.examples if spec.study_uid == study_uid]
                 found = read_files(archive, study_of(members[0]), tmp_path / study_uid)
                 require_same(found, written(tmp_path / f"{study_uid}-expected", members), self.rung)
 
     def test_each_wanted_instance_comes_once(self, tmp_path: Path) -> None:
         """Fetch yields each wanted instance once, with the record that was asked for, and nothing else."""
         with self._source(tmp_path) as archive:
-            wanted = _list(archive, EXAMPLES[0].study_uid)[1:3]
-            items = fetched(archive, study_of(EXAMPLES[0]), wanted, tmp_path / "spool")
+            wanted = _list(archive, self.examples[0].study_uid)[1:3]
+            items = fetched(archive, study_of(self.examples[0]), wanted, tmp_path / "spool")
             assert sorted(item.record.locator for item in items) == sorted(record.locator for record in wanted)
             assert all(item.record in wanted for item in items)
             assert [uid for uid, _ in digests(items)] == sorted(record.sop_instance_uid for record in wanted)
@@ -133,14 +137,16 @@ class SourceSuite:
     def test_fetching_nothing_yields_nothing(self, tmp_path: Path) -> None:
         """Fetch of no instances is no error."""
         with self._source(tmp_path) as archive:
-            assert list(archive.reads.fetch(study_of(EXAMPLES[0]), [], FolderSpool(tmp_path / "spool"))) == []
+            assert list(archive.reads.fetch(study_of(self.examples[0]), [], FolderSpool(tmp_path / "spool"))) == []
 
     def test_what_is_gone_does_not_stop_the_rest(self, tmp_path: Path) -> None:
         """An instance that cannot be had is a failure of its own; the others still come."""
         with self._source(tmp_path) as archive:
-            good = _list(archive, EXAMPLES[0].study_uid)
+            good = _list(archive, self.examples[0].study_uid)
             gone = evolve(good[0], locator=self.unknown_locator(good[0]))
-            items = list(archive.reads.fetch(study_of(EXAMPLES[0]), [gone, *good[1:]], FolderSpool(tmp_path / "s")))
+            items = list(
+                archive.reads.fetch(study_of(self.examples[0]), [gone, *good[1:]], FolderSpool(tmp_path / "s"))
+            )
             failures = [item for item in items if isinstance(item, FetchFailure)]
             assert [failure.record for failure in failures] == [gone]
             assert failures[0].code
@@ -153,14 +159,14 @@ class SourceSuite:
     def test_sizes_are_those_of_the_objects(self, tmp_path: Path) -> None:
         """Where a record has a size, it is the size of the object that is fetched."""
         with self._source(tmp_path) as archive:
-            records = _list(archive, EXAMPLES[0].study_uid)
-            for item in fetched(archive, study_of(EXAMPLES[0]), records, tmp_path / "spool"):
+            records = _list(archive, self.examples[0].study_uid)
+            for item in fetched(archive, study_of(self.examples[0]), records, tmp_path / "spool"):
                 assert item.record.size in (None, item.path.stat().st_size)
 
     def test_every_study_is_found_once(self, tmp_path: Path) -> None:
         """A query without conditions finds every study once."""
         with self._source(tmp_path) as archive:
-            assert _found(archive, StudyQuery()) == _STUDIES
+            assert _found(archive, StudyQuery()) == self._studies()
 
     @pytest.mark.parametrize(
         ("query", "studies"),
@@ -185,13 +191,13 @@ class SourceSuite:
     def test_conditions_hold(self, tmp_path: Path, query: StudyQuery, studies: set[int]) -> None:
         """A query finds exactly the studies that every stated condition holds for; undated ones are in no range."""
         with self._source(tmp_path) as archive:
-            assert _found(archive, query) == sorted({spec.study_uid for spec in EXAMPLES if spec.study in studies})
+            assert _found(archive, query) == sorted({spec.study_uid for spec in self.examples if spec.study in studies})
 
     def test_several_contents_of_one_uid_are_told_apart(self, tmp_path: Path) -> None:
         """Two contents under one SOP Instance UID are both listed and both fetched: locators decide, not UIDs."""
         if not self.holds_conflicts:
             pytest.skip("this archive holds one content for each UID")
-        first = EXAMPLES[0]
+        first = self.examples[0]
         both = [first, evolve(first, grey=99)]
         with self._source(tmp_path, both) as archive:
             require_same(
@@ -202,16 +208,16 @@ class SourceSuite:
         """A file that is no DICOM object, or is cut off, is refused with a reason, and hides nothing else."""
         if not self.holds_foreign_files:
             pytest.skip("this archive holds DICOM objects only")
-        whole = dicom_bytes(EXAMPLES[0])
+        whole = dicom_bytes(self.examples[0])
         place = tmp_path / "archive"
         place.mkdir()
-        archive = self.open_source(place, [b"not DICOM", whole[: len(whole) - 3], b"", dicom_bytes(EXAMPLES[1])])
+        archive = self.open_source(place, [b"not DICOM", whole[: len(whole) - 3], b"", dicom_bytes(self.examples[1])])
         try:
             items = list(_inventory(archive))
             refused = [item for item in items if isinstance(item, Refused)]
             assert len(refused) == 3
             assert all(item.code and item.reason for item in refused)
-            assert [item.sop_instance_uid for item in _instances(items)] == [EXAMPLES[1].sop_instance_uid]
+            assert [item.sop_instance_uid for item in _instances(items)] == [self.examples[1].sop_instance_uid]
         finally:
             archive.reads.close()
 
