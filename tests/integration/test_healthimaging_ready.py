@@ -237,3 +237,29 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
     assert [
         reason for reason in accepted["waves"][0]["blockers"] if "import-validation" in reason or "primary" in reason
     ]
+
+
+def test_what_was_imported_is_withdrawn_and_can_be_moved_again(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also what a job put into a non-primary image set, which no reader is shown."""
+    place = make_place(wall=True, faults=Faults(conflict={SPECS[6].sop_instance_uid}), deletion_seconds=0.5)
+    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    settings = Path(folder, "program.toml")
+    settings.write_text(settings.read_text().replace("poll_seconds", "changes_per_second = 50.0\npoll_seconds"))
+    said(capsys, "transfer", "all", "--program", folder)
+    assert held(place)[False] == [SPECS[6].sop_instance_uid]
+    because = ("--by", "lee", "--reason", "wrong data store", "--program", folder)
+    code, _ = said(capsys, "withdraw", "all", "--dry-run", *because)
+    assert (code, sum(map(len, held(place).values()))) == (0, len(SPECS))
+    code, told = said(capsys, "withdraw", "all", *because)
+    assert (code, told["withdrawn"], held(place)) == (0, 3, {True: [], False: []}), told
+    place.fake.faults.conflict.clear()
+    with Program.open(folder) as program:
+        program.plan()
+        assert program.transfer("all").outcome == "complete"
+    assert held(place) == {True: UIDS, False: []}

@@ -16,6 +16,7 @@ from vna_lifecycle.adapters.healthimaging.reading import Reader
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
 from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
 from vna_lifecycle.adapters.healthimaging.staging import Stager
+from vna_lifecycle.adapters.healthimaging.withdrawal import Withdrawal
 from vna_lifecycle.ports import Archive, Site
 
 
@@ -35,5 +36,6 @@ def open_archive(
         imports=Imports(access, Stager(access, library, retrieval), notices),
         jobs=Board(access),
         probes=Probing(access, library, retrieval),
+        withdraws=Withdrawal(access, library, retrieval),
         erases=Erasure(access, library),
     )

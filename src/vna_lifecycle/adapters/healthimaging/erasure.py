@@ -7,23 +7,19 @@ its instances stay and the answer says so: taking them out by an update would le
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from attrs import evolve, frozen
-from botocore.exceptions import ClientError
 
-from vna_lifecycle.adapters.aws.trouble import request_id
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.batch import uid_digest
-from vna_lifecycle.adapters.healthimaging.library import GONE, Library
+from vna_lifecycle.adapters.healthimaging.deletion import Deletion
+from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import ImageSet
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import Manifest
 from vna_lifecycle.ports import Outcome, Receipt, Remnant, StoreFailure
 
-_PATIENCE: Final = 900.0  # seconds for which a deletion is waited for
-_FIRST_LOOK, _LAST_LOOK = 1.0, 30.0  # seconds between looks
-_BUSY: Final = "ConflictException"
 _Answer = Receipt | StoreFailure
 
 
@@ -43,6 +39,7 @@ class Erasure:
         """Both belong to the same data store."""
         self._access = access
         self._library = library
+        self._deletion = Deletion(access, library)
 
     def erase(self, study: StudyRef, manifest: Manifest) -> Iterator[_Answer]:
         """Erase each instance: staged copies with every version, then the image sets that hold nothing else.
@@ -61,8 +58,8 @@ class Erasure:
                 return
             concerned = wanted & (holding.now | holding.before)
             if holding.now | holding.before <= wanted:
-                request = self._delete(holding.image_set)
-                code = "" if self._gone(holding.image_set) else "deletion-pending"
+                request = self._deletion.delete(holding.image_set.id)
+                code = "" if self._deletion.gone(holding.image_set.id) else "deletion-pending"
                 message = "its image set is being deleted, but is not gone yet"
             else:
                 request, code = "", "shared-image-set"
@@ -109,29 +106,6 @@ class Erasure:
 
     def _uids(self, image_set: ImageSet) -> frozenset[SOPInstanceUID]:
         return frozenset(stored.record.sop_instance_uid for stored in self._library.contents([image_set]))
-
-    def _delete(self, image_set: ImageSet) -> str:
-        """Ask for the deletion; the request's ID, ``""`` where it is on its way already."""
-        self._access.changes.wait()
-        try:
-            answer = self._access.attempt(
-                lambda: self._access.client.delete_image_set(
-                    datastoreId=self._access.datastore_id, imageSetId=image_set.id
-                ),
-                expected=(*GONE, _BUSY),
-            )
-        except ClientError:
-            return ""
-        return request_id(answer)
-
-    def _gone(self, image_set: ImageSet) -> bool:
-        wait, deadline = _FIRST_LOOK, self._access.now() + _PATIENCE
-        while self._library.state(image_set.id) != "DELETED":
-            if self._access.now() >= deadline or self._access.site.cancelled.is_set():
-                return False
-            self._access.pause(wait)
-            wait = min(_LAST_LOOK, wait * 2)
-        return True
 
     def _staged(self, wanted: set[SOPInstanceUID]) -> Iterator[tuple[SOPInstanceUID, Mapping[str, Any]]]:
         """Every version of every staged file of an instance. Names begin with a digest of the UID."""

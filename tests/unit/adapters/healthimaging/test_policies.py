@@ -31,7 +31,7 @@ def actions(name: str) -> set[str]:
 
 
 def test_every_policy_is_well_formed() -> None:
-    assert sorted(policies()) == ["erasure", "events", "job role", "migration", "reading"]
+    assert sorted(policies()) == ["erasure", "events", "job role", "migration", "reading", "withdrawal"]
     for statements in policies().values():
         for statement in statements:
             assert statement.keys() - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
@@ -53,4 +53,4 @@ def test_who_imports_can_neither_delete_nor_change_an_image_set() -> None:
     assert not actions("migration") & forbidden
     assert not actions("reading") & forbidden
     assert not any(action.startswith("medical-imaging:") for action in actions("job role"))
-    assert "medical-imaging:DeleteImageSet" in actions("erasure")
+    assert "medical-imaging:DeleteImageSet" in actions("erasure") & actions("withdrawal")
