@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from vna_lifecycle.adapters.dicomweb.pace import PacedConnection, PacedTlsConnection
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
-from vna_lifecycle.adapters.dicomweb.trouble import PASSING, redirect_error, status_error, transport_error
+from vna_lifecycle.adapters.dicomweb.trouble import PASSING, BrokenAnswer, redirect_error, status_error, transport_error
 from vna_lifecycle.errors import ArchiveError, ConfigurationError
 from vna_lifecycle.ports import Site
 
@@ -177,14 +177,17 @@ class Connection:
             return ""
         return (there.path + (f"?{there.query}" if there.query else "")) if location and same else ""
 
-    def again(self, call: Callable[[], _T]) -> _T:
+    def again(self, call: Callable[[], _T], *, repeats: bool = True) -> _T:
         """What ``call`` returns, which is made again for a short while as long as its failure may pass.
+
+        ``repeats``: whether it may be made again also after an answer that broke, so that it may have had its effect.
 
         Raises:
             ArchiveError: it lasts.
         """
+        worth = self._worth_another if repeats else lambda e: not isinstance(e, BrokenAnswer) and self._worth_another(e)
         for attempt in stamina.retry_context(
-            on=self._worth_another, attempts=self.settings.attempts, timeout=_SECONDS, wait_max=_LONGEST_WAIT
+            on=worth, attempts=self.settings.attempts, timeout=_SECONDS, wait_max=_LONGEST_WAIT
         ):
             with attempt:
                 return call()

@@ -16,7 +16,7 @@ from vna_lifecycle.adapters.dicomweb.multipart import Body
 from vna_lifecycle.adapters.dicomweb.reading import Reader
 from vna_lifecycle.adapters.dicomweb.response import DUPLICATE, Verdict, verdict_of
 from vna_lifecycle.adapters.dicomweb.searching import JSON
-from vna_lifecycle.adapters.dicomweb.trouble import status_error
+from vna_lifecycle.adapters.dicomweb.trouble import BrokenAnswer, status_error
 from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
@@ -28,6 +28,7 @@ from vna_lifecycle.ports import ConflictClass, Fetched, FetchFailure, Outcome, R
 _STORING: Final = "a store request"
 _Answer: TypeAlias = Receipt | StoreFailure
 _Listed: TypeAlias = dict[SOPInstanceUID, list[InstanceRecord]]
+_BROKEN: Final = "broken-answer"
 _STATUSES: Final = {
     413: ("too-large", "the archive takes no request of this size"),
     415: ("unsupported-media-type", "the archive does not take objects in this transfer syntax"),
@@ -139,7 +140,10 @@ class Store:
 
     def _send(self, batch: Sequence[_Ready]) -> list[_Answer]:
         """Send a batch; where a request was refused as a whole, its halves, so that one object does not stop others."""
-        status, verdict = self._connection.again(lambda: self._post(batch))
+        try:
+            status, verdict = self._connection.again(lambda: self._post(batch), repeats=False)
+        except BrokenAnswer as error:
+            return self._after_break(batch, error)
         answers: list[_Answer] = []
         silent: list[_Ready] = []
         for ready in batch:
@@ -158,6 +162,29 @@ class Store:
             return answers + self._send(silent)
         middle = len(silent) // 2
         return answers + self._send(silent[:middle]) + self._send(silent[middle:])
+
+    def _after_break(self, batch: Sequence[_Ready], error: BrokenAnswer) -> list[_Answer]:
+        """A request had no answer: see what the archive has now, and send the rest in halves, in case it is one object.
+
+        Raises:
+            BrokenAnswer: no half has an answer either.
+            ArchiveError: the archive does not say what it has.
+        """
+        listed = {study_uid: self._list(study_uid) for study_uid in {ready.study_uid for ready in batch}}
+        there = [ready for ready in batch if ready.uid in listed[ready.study_uid]]
+        left = [ready for ready in batch if ready.uid not in listed[ready.study_uid]]
+        answers = [self._compare(ready, listed[ready.study_uid][ready.uid]) for ready in there]
+        if there and left:
+            return answers + self._send(left)
+        if len(left) == 1:
+            uid = left[0].uid
+            return [StoreFailure(sop_instance_uid=uid, code=_BROKEN, message=str(error), transient=True)]
+        if left:
+            middle = len(left) // 2
+            answers = self._send(left[:middle]) + self._send(left[middle:])
+            if all(isinstance(answer, StoreFailure) and answer.code == _BROKEN for answer in answers):
+                raise error
+        return answers
 
     def _post(self, batch: Sequence[_Ready]) -> tuple[int, Verdict]:
         connection = self._connection

@@ -21,7 +21,7 @@ from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
 from vna_lifecycle.model.inventory import InstanceRecord, StudyRecord
-from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Receipt, StoreFailure, StudyQuery
+from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
 from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.objects import dicom_bytes
@@ -214,12 +214,13 @@ def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
     server.script = lambda *_: (status, {"Location": elsewhere.url + "/studies"}, b"")
     with pytest.raises(ArchiveRefused, match="a retrieval by sending us to another place"):
         fetch(archive, tmp_path, [record()])
-    server.script = lambda method, path, body: (
-        (status, {"Location": elsewhere.url + "/studies"}, b"") if method == "POST" else answers()
-    )
     assert archive.stores is not None
-    with pytest.raises(ArchiveRefused, match="a store request by sending us to another place"):
-        list(archive.stores.store(study_of(_SPEC), written(tmp_path / "in", [_SPEC])))
+    for place in (elsewhere.url + "/studies", "/dicom/other"):  # what was sent is never sent again, even at home
+        server.script = lambda method, path, body, place=place: (  # type: ignore[misc]
+            (status, {"Location": place}, b"") if method == "POST" else answers()
+        )
+        with pytest.raises(ArchiveRefused, match="a store request by sending us to another place"):
+            list(archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(place)}", [_SPEC])))
     assert elsewhere.seen == []
 
 
@@ -377,6 +378,80 @@ def test_a_store_whose_answer_says_nothing_is_no_success(server: Scripted, archi
         (answer,) = archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(body)}", [_SPEC]))
         assert isinstance(answer, StoreFailure)
         assert (answer.code, answer.transient) == ("not-acknowledged", True)
+
+
+class Storing(Scripted):
+    """Keeps what it is sent, and ends some store requests without a word: before it keeps anything, or afterwards."""
+
+    def __init__(self, ends_before: Callable[[bytes], bool], ends_after: Callable[[bytes], bool]) -> None:
+        super().__init__()
+        self.ends_before, self.ends_after = ends_before, ends_after
+        self.received: list[str] = []
+        self.script = self.take
+
+    def take(self, method: str, path: str, body: bytes) -> Reply:
+        kept = [spec for spec in EXAMPLES[:4] if spec.sop_instance_uid in self.received]
+        if method == "GET" and "?" not in path:
+            return next(retrieved(spec) for spec in kept if path.endswith(spec.sop_instance_uid))
+        if method == "GET":
+            found = [{"0020000D": _SPEC.study_uid}] if kept else []
+            if "/instances" in urlsplit(path).path:
+                found = [{"00080018": spec.sop_instance_uid, "0020000E": spec.series_uid} for spec in kept]
+            return answers(*found)
+        if self.ends_before(body):
+            raise ConnectionAbortedError
+        sent = [spec.sop_instance_uid for spec in EXAMPLES[:4] if dicom_bytes(spec) in body]
+        self.received += sent
+        if self.ends_after(body):
+            raise ConnectionAbortedError
+        stored = [{"00081155": {"vr": "UI", "Value": [uid]}} for uid in sent]
+        return 200, {"Content-Type": ANSWERS}, json.dumps({"00081199": {"vr": "SQ", "Value": stored}}).encode()
+
+    def stow(self, folder: Path) -> dict[str, Receipt | StoreFailure]:
+        """Store four objects; what is said of each."""
+        archive = open_dicomweb(DicomwebSettings(url=self.url), site(folder))
+        assert archive.stores is not None
+        try:
+            found = archive.stores.store(study_of(_SPEC), written(folder / "in", EXAMPLES[:4]))
+            return {answer.sop_instance_uid: answer for answer in found}
+        finally:
+            archive.reads.close()
+            self.close()
+
+    @property
+    def posts(self) -> int:
+        return sum(method == "POST" for method, _, _ in self.seen)
+
+
+def never(body: bytes) -> bool:
+    return False
+
+
+def test_an_object_that_ends_every_request_stops_no_other(tmp_path: Path) -> None:
+    poison = dicom_bytes(EXAMPLES[2])
+    server = Storing(lambda body: poison in body, never)
+    got = server.stow(tmp_path)
+    failed = got.pop(EXAMPLES[2].sop_instance_uid)
+    assert isinstance(failed, StoreFailure)
+    assert (failed.code, failed.transient) == ("broken-answer", True)
+    assert [type(answer) for answer in got.values()] == [Receipt] * 3
+    assert len(server.received) == 3
+
+
+def test_a_store_whose_answer_was_lost_is_looked_up_and_not_sent_again(tmp_path: Path) -> None:
+    server = Storing(never, lambda body: True)
+    got = server.stow(tmp_path)
+    assert {answer.outcome for answer in got.values() if isinstance(answer, Receipt)} == {Outcome.ALREADY_PRESENT}
+    assert (len(got), server.posts, len(server.received)) == (4, 1, 4)
+
+
+def test_an_archive_that_answers_no_store_at_all_is_no_fault_of_the_objects(tmp_path: Path) -> None:
+    """One of two halves is enough to know it: not every object is tried alone."""
+    server = Storing(lambda body: True, never)
+    with pytest.raises(ArchiveError, match="a store request") as caught:
+        server.stow(tmp_path)
+    assert caught.value.transient
+    assert server.posts == 4  # all, a half of them, and each of that one's two
 
 
 # --------------------------------------------------------------------------------------------------------- later
