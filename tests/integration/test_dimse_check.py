@@ -121,7 +121,7 @@ def test_check_tells_what_dcmqrscp_cannot_do(
     [
         ({"ae_title": "WRONG"}, "does not recognise the called AE title", "compared letter by letter"),
         ({"port": "closed"}, "cannot be reached: Connection refused", "that the archive runs"),
-        ({"tls": True, "retrieve": "get"}, "TLS", "TLS"),
+        ({"tls": True, "retrieve": "get"}, "TLS connection|agreeing to TLS", "uses TLS on this port"),
     ],
     ids=["wrong AE title", "closed port", "TLS against a plain port"],
 )
@@ -137,7 +137,7 @@ def test_check_tells_why_an_archive_will_not_have_us_and_what_to_do(
     for peer in (dcmqrscp, orthanc):
         here = {key: free_port() if value == "closed" else value for key, value in changes.items()}
         said = checked(tmp_path, capsys, peer, expect=3, **here)
-        assert message in said, said
+        assert re.search(message, said), said
         assert hint in said
 
 

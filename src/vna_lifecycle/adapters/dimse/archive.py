@@ -24,5 +24,9 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     caller.check()
     lobby = Lobby(settings, site)
     reader = Reader(caller, lobby)
+    probes = Probing(caller, reader)
+    if settings.retrieve == "push":
+        lobby.open()  # the archive's operator may send at any time
+        return Archive(reads=reader, probes=probes)  # what is stored there could not be read back
     commits = Commitments(caller, lobby) if settings.commitment else None
-    return Archive(reads=reader, stores=Store(caller, reader), commits=commits, probes=Probing(caller, reader))
+    return Archive(reads=reader, stores=Store(caller, reader), commits=commits, probes=probes)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from vna_lifecycle.adapters.dimse.arrivals import Arrivals
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.letterbox import Letterbox
 from vna_lifecycle.adapters.dimse.reception import Guest, Quarantine, Reception, Taker, attend, leave
@@ -24,6 +25,9 @@ class Lobby:
         self._site = site
         self.letters = Letterbox(site.workspace / "commitment")
         self._guest = Guest(settings, self.quarantine, self.letters)
+        if settings.retrieve == "push":
+            self.arrivals = Arrivals(site.workspace / "arrivals")
+            self._guest.keep(self.arrivals)
         self._lock = threading.Lock()
         self._reception: Reception | None = None
 

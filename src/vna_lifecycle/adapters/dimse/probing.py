@@ -207,6 +207,9 @@ class Probing:
     # ---------------------------------------------------------------------------------------------- how it serves one
 
     def _object(self, studies: Sequence[Elements]) -> Iterator[Observation]:
+        if self._caller.settings.retrieve == "push":
+            yield Observation(name="two-retrievals", value="not known: objects come when the archive's operator sends")
+            return
         for study in studies[:_SAMPLED]:
             reference = StudyRef(study_uid=StudyUID(study.text(at.STUDY_UID)))
             record = next(iter(self._reader.list_instances(reference)), None)

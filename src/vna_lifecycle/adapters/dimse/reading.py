@@ -13,6 +13,7 @@ from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
+from vna_lifecycle.adapters.dimse.pushed import Pushed
 from vna_lifecycle.adapters.dimse.retrieving import Retriever
 from vna_lifecycle.adapters.dimse.windows import Window, day_of, window_of, years
 from vna_lifecycle.adapters.dimse.wire import Elements
@@ -37,7 +38,8 @@ class Reader:
         self._caller = caller
         self._lobby = lobby
         self._lister = Lister(caller)
-        self._retriever = Retriever(caller, self._lister, lobby)
+        pushed = caller.settings.retrieve == "push"
+        self._retriever = Pushed(caller, lobby) if pushed else Retriever(caller, self._lister, lobby)
         self._remarks: tuple[Refused, ...] = ()
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:

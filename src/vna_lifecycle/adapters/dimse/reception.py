@@ -113,6 +113,11 @@ class Guest:
             with self._lock:
                 self._takers.remove(taker)
 
+    def keep(self, taker: Taker) -> None:
+        """Offer to ``taker`` what nobody else waits for, from now on."""
+        with self._lock:
+            self._takers.append(taker)
+
     @property
     def takers(self) -> tuple[Taker, ...]:
         """Who waits."""

@@ -56,8 +56,12 @@ class DimseSettings:
     calling_ae_title: str = field(
         default="VNALIFECYCLE", validator=_is_title, metadata={"help": "Our AE title, as the archive knows it."}
     )
-    retrieve: Literal["move", "get"] = field(
-        default="move", metadata={"help": "How objects come: by C-MOVE to our port, or by C-GET."}
+    retrieve: Literal["move", "get", "push"] = field(
+        default="move",
+        metadata={
+            "help": "How objects come: by C-MOVE to our port, by C-GET, or as the archive's operator sends them to our "
+            "port; such an archive can be a source only."
+        },
     )
     query_model: Literal["study-root", "patient-root"] = field(
         default="study-root", metadata={"help": "The information model of queries and retrievals."}
@@ -95,6 +99,10 @@ class DimseSettings:
     commitment_timeout: float = _seconds(
         3_600.0, "Seconds to wait for the answer to a request for storage commitment until it counts as unanswered."
     )
+    push_quiet_seconds: float = _seconds(
+        60.0, "With push: seconds in which nothing at all arrives, until what is missing of a study counts as missing."
+    )
+    push_longest_wait: float = _seconds(3_600.0, "With push: most seconds to wait for one study while others arrive.")
     max_pdu: int = field(
         default=131_072, validator=_between(SMALLEST_PDU, LARGEST_PDU), metadata={"help": "Longest PDU, in bytes."}
     )

@@ -1,0 +1,79 @@
+"""Objects that an archive sends by itself: kept as they arrive, and found by their SOP Instance UIDs later."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from vna_lifecycle.adapters.dimse.wire import Arrival, Offer
+from vna_lifecycle.errors import DiskFull
+
+_RESERVE: Final = 256 << 20
+"""Bytes of the disk that arrivals leave free: the program itself must be able to go on."""
+
+
+class Arrivals:
+    """A folder of objects, each under a name made of the digests of its SOP Instance UID and of its bytes.
+
+    So an object that is sent again is kept once, and other bytes under the same UID are kept beside it. Filled from any
+    thread; what an earlier run took is there again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        self._changed = threading.Condition()
+        self._last = time.monotonic()
+        self._found: dict[str, set[Path]] = {}
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.suffix == ".dcm":
+                self._found.setdefault(path.name[:32], set()).add(path)
+            else:
+                path.unlink()  # it was on its way when an earlier run ended, and was not acknowledged
+
+    def place(self, offer: Offer) -> Path:
+        """A file for whatever comes.
+
+        Raises:
+            DiskFull: there is no room; the sender is told so (A700).
+        """
+        if shutil.disk_usage(self._folder).free < _RESERVE:
+            raise DiskFull("the disk has no room for objects that are sent to us")
+        return self._folder / f"{next(self._numbers)}.part"
+
+    def take(self, arrival: Arrival) -> int:
+        """Keep an object."""
+        name = _name(arrival.offer.sop_instance_uid)
+        path = self._folder / f"{name}-{arrival.dataset_sha256[:32]}.dcm"
+        arrival.path.replace(path)
+        with self._changed:
+            self._found.setdefault(name, set()).add(path)
+            self._last = time.monotonic()
+            self._changed.notify_all()
+        return 0
+
+    def of(self, sop_instance_uid: str) -> tuple[Path, ...]:
+        """What came under this UID: one file for each content."""
+        with self._changed:
+            return tuple(sorted(self._found.get(_name(sop_instance_uid), ())))
+
+    def wait(self, seconds: float) -> None:
+        """Wait for something to arrive, or for so long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    @property
+    def quiet_since(self) -> float:
+        """When something arrived last, or this was opened, on the monotonic clock."""
+        with self._changed:
+            return self._last
+
+
+def _name(sop_instance_uid: str) -> str:
+    return hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
