@@ -216,11 +216,13 @@ def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
         fetch(archive, tmp_path, [record()])
     assert archive.stores is not None
     for place in (elsewhere.url + "/studies", "/dicom/other"):  # what was sent is never sent again, even at home
+        server.seen.clear()
         server.script = lambda method, path, body, place=place: (  # type: ignore[misc]
             (status, {"Location": place}, b"") if method == "POST" else answers()
         )
         with pytest.raises(ArchiveRefused, match="a store request by sending us to another place"):
             list(archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(place)}", [_SPEC])))
+        assert [method for method, _, _ in server.seen].count("POST") == 1
     assert elsewhere.seen == []
 
 
