@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from vna_lifecycle.config.scalars import Problem, did_you_mean
-from vna_lifecycle.config.values import AcceptanceConfig, Engine, ExecutionConfig
+from vna_lifecycle.config.values import AcceptanceConfig, ArchiveConfig, Engine, ExecutionConfig
 from vna_lifecycle.model.wave import Exclusion, StudyFilter, WavePolicy
 
 _CODE: Final = re.compile(r"[A-Z0-9_ ]{1,16}")  # VR CS, PS3.5 6.2
@@ -44,9 +44,17 @@ def exclusion_problems(exclusions: Sequence[tuple[str, Exclusion]], archives: Co
     return problems
 
 
-def execution_problems(execution: ExecutionConfig, *, dask_installed: bool) -> list[Problem]:
-    """Problems of the execution section."""
+def execution_problems(
+    execution: ExecutionConfig, archives: Sequence[ArchiveConfig], *, dask_installed: bool
+) -> list[Problem]:
+    """Problems of the execution section, and of archives that its engine cannot work with."""
     problems: list[Problem] = []
+    if execution.engine is not Engine.THREADS:
+        problems += [
+            ("execution.engine", f"{execution.engine.value!r} cannot work with [archives.{archive.name}]: {why}")
+            for archive in archives
+            if (why := getattr(archive.settings, "one_process", ""))
+        ]
     if execution.engine is Engine.DASK and not dask_installed:
         problems.append(("execution.engine", "'dask' needs the extra: pip install 'vna-lifecycle[dask]'"))
     if execution.windows and execution.time_zone is None:

@@ -88,7 +88,9 @@ def load_config(path: Path, registry: Registry) -> Config:
         if not any(other.startswith(where) for other in known):  # it may come from what was left out as bad
             problems.append((where, what))
     execution = reader.read("execution", document.get("execution"), ExecutionConfig) or ExecutionConfig()
-    problems += execution_problems(execution, dask_installed=importlib.util.find_spec("distributed") is not None)
+    problems += execution_problems(
+        execution, archives, dask_installed=importlib.util.find_spec("distributed") is not None
+    )
     people = tuple(_named(reader, reader.table(document, "people"), "people", Person))
     sources = tuple(_named(reader, reader.table(document, "sources"), "sources", SourceConfig))
     acceptance = reader.read("acceptance", document.get("acceptance"), AcceptanceConfig) or AcceptanceConfig()

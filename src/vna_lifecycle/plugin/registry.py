@@ -39,6 +39,8 @@ class ArchivePlugin:
     """A kind of archive. ``open`` takes an instance of ``settings``; the registry tied the two together.
 
     ``from_url`` makes settings from a URL whose scheme is one of ``schemes``, and raises ValueError for a bad one.
+    Settings whose attribute ``one_process`` is a text say by it why only one process may open the archive, such as one
+    that listens on a port: then a program with worker processes is refused.
     """
 
     name: str

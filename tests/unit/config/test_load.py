@@ -12,6 +12,7 @@ from attrs.validators import ge
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vna_lifecycle.adapters.dimse.settings import DimseSettings as PacsSettings
 from vna_lifecycle.config import (
     ArchiveConfig,
     Config,
@@ -70,6 +71,7 @@ def open_nothing(settings: object, site: Site) -> Archive:
 REGISTRY = Registry()
 REGISTRY.archive("files", FolderSettings, open_nothing)
 REGISTRY.archive("dimse", DimseSettings, open_nothing)
+REGISTRY.archive("pacs", PacsSettings, open_nothing)
 REGISTRY.archive("listing", ListSettings, open_nothing)
 
 HEAD = """
@@ -424,6 +426,23 @@ def test_a_migration_goes_from_known_sources_to_another_archive(problems: Proble
 
 def test_the_three_sections_that_are_needed_are_missed(problems: Problems) -> None:
     assert set(problems("")) == {"program", "archives", "migration"}
+
+
+@pytest.mark.parametrize("engine", ["processes", "dask"])
+def test_an_archive_that_listens_is_refused_with_worker_processes(
+    load: Load, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Objects of a C-MOVE come to one port; by C-GET they come to whoever asked."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "distributed")
+    pacs = '[archives.pacs]\nplugin = "pacs"\nhost = "pacs"\nae_title = "PACS"\n'
+    with pytest.raises(ConfigurationError) as raised:
+        load(f'{BASE}{pacs}[execution]\nengine = "{engine}"')
+    ((where, what),) = raised.value.problems
+    assert where == "execution.engine"
+    assert "[archives.pacs]" in what
+    assert 'retrieve = "get"' in what
+    load(f'{BASE}{pacs}retrieve = "get"\n[execution]\nengine = "{engine}"')
+    load(f"{BASE}{pacs}")
 
 
 def test_dask_is_refused_while_its_extra_is_not_installed(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,6 +133,13 @@ class DimseSettings:
         metadata={"help": "SHA-256 of the certificates of which a sender must show one; empty: any trusted one."},
     )
 
+    @property
+    def one_process(self) -> str:
+        """Why only one process may open the archive: what is sent to us comes to one port. Empty with C-GET."""
+        if self.retrieve == "get":
+            return ""
+        return 'C-MOVE brings objects to one port, which one process has; set engine = "threads", or retrieve = "get"'
+
     def __attrs_post_init__(self) -> None:
         """See that settings that belong together are together."""
         if (self.tls_certificate is None) != (self.tls_key is None):
