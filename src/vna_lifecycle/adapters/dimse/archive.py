@@ -24,9 +24,10 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     caller.check()
     lobby = Lobby(settings, site)
     reader = Reader(caller, lobby)
-    probes = Probing(caller, reader)
+    stores: Store | None = None
     if settings.retrieve == "push":
-        lobby.open()  # the archive's operator may send at any time
-        return Archive(reads=reader, probes=probes)  # what is stored there could not be read back
+        lobby.open()  # the archive's operator may send at any time; what is stored there could not be read back
+    else:
+        stores = Store(caller, reader)
     commits = Commitments(caller, lobby) if settings.commitment else None
-    return Archive(reads=reader, stores=Store(caller, reader), commits=commits, probes=probes)
+    return Archive(reads=reader, stores=stores, commits=commits, probes=Probing(caller, reader))

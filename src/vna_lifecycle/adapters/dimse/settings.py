@@ -146,6 +146,8 @@ class DimseSettings:
             raise ValueError("tls_certificate and tls_key go together")
         if not self.tls and (self.tls_ca or self.tls_certificate or self.tls_sender_certificates):
             raise ValueError("TLS settings need tls = true")
+        if self.commitment and self.retrieve == "push":
+            raise ValueError('an archive with retrieve = "push" is a source only: leave commitment = false')
         if self.tls and (self.retrieve != "get" or self.commitment) and self.tls_certificate is None:
             raise ValueError("to listen with TLS needs tls_certificate and tls_key")
 
