@@ -205,7 +205,7 @@ class Accept:
             if check.name in examiner.given_up:
                 missing[check.name] = examiner.given_up[check.name]
             elif tally.failures:
-                missing[check.name] = f"it failed {tally.failures} times"
+                missing[check.name] = f"it failed {counted(tally.failures, 'time')}"
         return missing
 
     def _verdict(self, sample: Sample, findings: Findings, examiner: Examiner, seen: Mapping[str, int]) -> WaveVerdict:

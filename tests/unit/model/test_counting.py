@@ -32,6 +32,7 @@ def test_a_noun_agrees_with_its_count(count: int, noun: str, text: str) -> None:
     ("predicate", "of_one"),
     [
         ("are at the target", "is at the target"),
+        ("of this study are not as they were accepted", "of this study is not as it was accepted"),
         ("that were fetched are not to be at the target", "that was fetched is not to be at the target"),
         ("have no date, and nobody compared them", "has no date, and nobody compared it"),
         ("are not what they are at the source", "is not what it is at the source"),
