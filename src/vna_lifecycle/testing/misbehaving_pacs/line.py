@@ -117,7 +117,7 @@ class Line:
         """Release the association without waiting for the answer, and close."""
         with contextlib.suppress(OSError):
             self._connection.sendall(pdu.pdu(pdu.RELEASE_RQ, bytes(4)))
-            self._connection.close()
+        self._connection.close()
 
     def _put(self, data: bytes, drip: float) -> None:
         try:
