@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -174,3 +175,56 @@ def test_a_busy_archive_is_told_by_how_many_associations_it_bears(tmp_path: Path
         archive.reads.close()
     assert seen["two-retrievals"] == "the same bytes"
     assert seen["side-by-side"] == "1 accepted; with 2 some are refused: set associations = 1"
+
+
+CANARIES = 9
+
+
+@pytest.mark.parametrize("retrieve", ["move", "get"])
+def test_canaries_show_what_an_archive_changes_and_are_stored_once(
+    tmp_path: Path, retrieve: Literal["move", "get"]
+) -> None:
+    with folder_for_peer() as folder, run_orthanc(folder, ours=free_port()) as peer:
+        settings = DimseSettings(
+            host=peer.host,
+            port=peer.port,
+            ae_title=peer.title,
+            calling_ae_title=OURS,
+            canaries=True,
+            retrieve=retrieve,
+            listen_host="127.0.0.1",
+            listen_port=peer.ours,
+        )
+        told = []
+        for _ in range(2):
+            archive = open_archive(settings, site(tmp_path))
+            assert archive.probes is not None
+            told.append([item.value for item in archive.probes.probe() if item.name.startswith("canar")])
+            archive.reads.close()
+        assert len(peer.get("/instances")) == CANARIES  # type: ignore[arg-type]
+    assert told[0] == told[1]
+    assert "nothing peculiar: served with the same bytes" in told[0]
+    assert told[0][-1].startswith(f"{CANARIES} synthetic objects, of the patient VNALIFECYCLE-CANARY")
+    assert (
+        "sequence of undefined length: re-encoded, alike in header and pixels, as 1.2.840.10008.1.2.1" in told[0]
+    )  # so Orthanc does
+
+
+def test_a_coercion_and_a_loss_are_told_by_attribute(tmp_path: Path) -> None:
+    with MisbehavingPacs([], Faults(coerced={"AccessionNumber": "X"})) as pacs:
+        settings = DimseSettings(host="127.0.0.1", port=pacs.port, ae_title=pacs.title, retrieve="get", canaries=True)
+        archive = open_archive(settings, site(tmp_path))
+        assert archive.probes is not None
+        told = [item.value for item in archive.probes.probe() if item.name == "canary"]
+        archive.reads.close()
+    assert any(value.startswith("nothing peculiar: changed: AccessionNumber") for value in told)
+
+
+def test_no_canary_is_stored_unless_that_is_wanted(tmp_path: Path) -> None:
+    with MisbehavingPacs([]) as pacs:
+        settings = DimseSettings(host="127.0.0.1", port=pacs.port, ae_title=pacs.title, retrieve="get")
+        archive = open_archive(settings, site(tmp_path))
+        assert archive.probes is not None
+        list(archive.probes.probe())
+        archive.reads.close()
+        assert pacs.held() == ()

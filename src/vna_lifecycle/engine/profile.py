@@ -61,6 +61,8 @@ WORDS: Final[Mapping[str, str]] = {
     "served-as": "encoding in which an object was served",
     "transfer-rate": "rate of a retrieval",
     "two-retrievals": "the same object, retrieved twice",
+    "canary": "what it makes of synthetic objects",
+    "canaries-there": "synthetic objects that stay there",
     "side-by-side": "associations side by side",
     "read-time": "time to read an object through",
 }

@@ -30,4 +30,4 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     else:
         stores = Store(caller, reader)
     commits = Commitments(caller, lobby) if settings.commitment else None
-    return Archive(reads=reader, stores=stores, commits=commits, probes=Probing(caller, reader))
+    return Archive(reads=reader, stores=stores, commits=commits, probes=Probing(caller, reader, stores))

@@ -49,7 +49,7 @@ class Stopwatch:
 
 
 @frozen
-class _Aside:
+class Aside:
     """A spool for what is only looked at."""
 
     folder: Path
@@ -63,7 +63,7 @@ class _Aside:
 def served(caller: Caller, reader: Reader, study: StudyRef, record: InstanceRecord) -> Iterator[Observation]:
     """Fetch one object twice: how it is encoded, how quickly it comes, and whether it is the same both times."""
     with TemporaryDirectory(dir=caller.site.workspace) as folder:
-        spool = _Aside(Path(folder))
+        spool = Aside(Path(folder))
         files: list[Path] = []
         watch = Stopwatch()
         for _ in range(2):

@@ -7,11 +7,13 @@ from typing import Final
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import MODELS, Caller
+from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.reception import SYNTAXES
+from vna_lifecycle.adapters.dimse.storing import Store
 from vna_lifecycle.adapters.dimse.wire import (
     COMMITMENT_PUSH,
     UNCOMPRESSED,
@@ -38,9 +40,10 @@ _EVERY_DAY: Final = "19000101-"
 
 
 class Probing:
-    """The asking side of an archive. Nothing is changed at the archive."""
+    """The asking side of an archive. Nothing is changed there, unless the settings allow canaries."""
 
-    def __init__(self, caller: Caller, reader: Reader) -> None:
+    def __init__(self, caller: Caller, reader: Reader, store: Store | None) -> None:
+        self._store = store
         self._caller = caller
         self._reader = reader
         self._lister = Lister(caller)
@@ -53,6 +56,8 @@ class Probing:
         """
         yield from self._services()
         yield from self._storage()
+        if self._store is not None and self._caller.settings.canaries:
+            yield from observe_canaries(self._caller, self._reader, self._store)
         studies, more = self._studies()
         yield from self._latency(studies)
         yield Observation(name="answers-to-one-query", value=self._cap(studies, more=more))

@@ -99,6 +99,13 @@ class DimseSettings:
     commitment_timeout: float = _seconds(
         3_600.0, "Seconds to wait for the answer to a request for storage commitment until it counts as unanswered."
     )
+    canaries: bool = field(
+        default=False,
+        metadata={
+            "help": "Let check, profile and inventory store a few synthetic objects once, of the patient "
+            "VNALIFECYCLE-CANARY, to see what the archive changes. They stay there."
+        },
+    )
     push_quiet_seconds: float = _seconds(
         60.0, "With push: seconds in which nothing at all arrives, until what is missing of a study counts as missing."
     )
