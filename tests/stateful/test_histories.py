@@ -200,7 +200,7 @@ def test_a_withdrawal_that_is_cancelled_claims_nothing(planned: Make) -> None:
         return iter(answers)
 
     archive = evolve(simulation.program.archive("new"), withdraws=SimpleNamespace(withdraw=cancelled))
-    simulation.program._archives["new"] = archive
+    simulation.program._archives._opened["new"] = archive
     take_back(simulation)
     simulation.restart()
     assert simulation.examine() == []

@@ -11,6 +11,7 @@ are content. Float pixels are taken as they are.
 from __future__ import annotations
 
 import hashlib
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,8 +67,7 @@ def decoded_digest(path: Path, *, limits: Limits = LIMITS) -> DecodedDigest:
         return DecodedDigest(reason="the extra 'pixels' is not installed")
     header = _header(path, limits)
     frames = hashlib.sha256()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _silence:
         try:
             described = dcmread(path, stop_before_pixels=True)
             # pydicom reads frames one by one from a file, unless the file must be inflated first
@@ -80,6 +80,35 @@ def decoded_digest(path: Path, *, limits: Limits = LIMITS) -> DecodedDigest:
     header.update(("RGB" if photometric == "YBR_RCT" else photometric).encode())
     header.update(frames.digest())
     return DecodedDigest(sha256=header.hexdigest(), frames_sha256=frames.hexdigest())
+
+
+class _Silence:
+    """Keeps what pydicom warns of to ourselves, in whatever threads: to the caller, a warning may be an error.
+
+    Python's filters are the whole process's. Each thread that put back what it found could put back another one's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._caught.__exit__(None, None, None)
+
+
+_silence: Final = _Silence()
 
 
 def _header(path: Path, limits: Limits) -> hashlib._Hash:

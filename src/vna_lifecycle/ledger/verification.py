@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,13 @@ from vna_lifecycle.ledger.codec import Data, canonical, parse, recorded
 from vna_lifecycle.ledger.head_file import read_note
 from vna_lifecycle.ledger.keys import check_keys
 from vna_lifecycle.ledger.tables import EventRow, Head, read_head, read_rows, read_subtree
-from vna_lifecycle.model.event import Event, ProgramCreated
+from vna_lifecycle.model.event import ContentChosen, Event, ProgramCreated, TransferEnded
 from vna_lifecycle.model.lifecycle import TRANSITIONS, MigrationState
 
 _PLANNING: Final = frozenset({"wave-planned", "studies-excluded", "plan-dropped"})
 _PER_STUDY: Final = frozenset(kind for _, kind in TRANSITIONS) - _PLANNING
 _PLANNED: Final = frozenset({MigrationState.PLANNED})
+_TRANSFERRED: Final = frozenset({MigrationState.TRANSFERRED})
 _COMPARE: Final = "Verify the ledger, and compare with a backup and with checkpoints kept elsewhere"
 _BRING_BACK: Final = (
     "Bring back the newest ledger. If it is lost, verify this one, then move catalog.db and ledger-head away: what is "
@@ -216,12 +218,15 @@ class _Replay:
     def __init__(self) -> None:
         self._states: dict[str, tuple[frozenset[MigrationState], int]] = {}
         self._plans = 0
+        self._moved: Counter[str] = Counter()  # by wave: no plan moves a study that is transferred
 
     def step(self, event: Event) -> str:
         """What cannot be in this event, given those before it; or nothing."""
         kind = event.kind
         if kind in _PLANNING:
             self._plans += 1
+        if isinstance(event, TransferEnded) and event.transferred != self._moved[event.wave]:
+            return f"it counts {event.transferred} studies as transferred, where {self._moved[event.wave]} are"
         if kind not in _PER_STUDY:
             return ""
         study: str = getattr(event, "study", "")
@@ -229,9 +234,12 @@ class _Replay:
         if plans != self._plans:
             before = _after_plans(before)
         after = frozenset(TRANSITIONS[state, kind] for state in before if (state, kind) in TRANSITIONS)
+        if isinstance(event, ContentChosen):
+            after |= before  # a person decides at any time; a study that does not wait for it stays where it is
         if not after:
             return f"{kind} cannot happen to a study that is {' or '.join(sorted(state.value for state in before))}"
         self._states[study] = (after, self._plans)
+        self._moved[getattr(event, "wave", "")] += (after == _TRANSFERRED) - (before == _TRANSFERRED)
         return ""
 
 

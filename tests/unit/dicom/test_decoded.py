@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,34 @@ def test_only_lossless_syntaxes_that_differ_may_be_held_against_each_other() -> 
     assert not comparable_decoded(JPEG2000Lossless, JPEG2000Lossless)
     assert not comparable_decoded(ExplicitVRLittleEndian, pydicom.uid.JPEG2000)
     assert {uid for uid in LOSSLESS if pydicom.uid.UID(uid).name == uid} == set()
+
+
+def test_what_pydicom_warns_of_stays_within_whichever_thread_ends_first(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(np.zeros((2, 3, 5), np.uint8))
+    first, second = threading.Event(), threading.Event()
+    real = pydicom.dcmread
+    overlapping = iter([(second, first), (None, None)])
+
+    def dcmread(*arguments: object, **options: object) -> pydicom.FileDataset:
+        lets_begin, ends_after = next(overlapping)
+        if lets_begin is not None:
+            lets_begin.set()
+        if ends_after is not None:
+            assert ends_after.wait(20)
+        warnings.warn("such as pydicom gives", UserWarning, stacklevel=1)
+        return real(*arguments, **options)
+
+    def other() -> str:
+        assert second.wait(20)  # the first is within
+        found = decoded_digest(path).reason
+        first.set()  # the second has ended, and the first goes on
+        return found
+
+    before = list(warnings.filters)
+    monkeypatch.setattr(pydicom, "dcmread", dcmread)
+    with ThreadPoolExecutor(2) as pool:
+        ended = [pool.submit(lambda: decoded_digest(path).reason), pool.submit(other)]
+        assert [each.result() for each in ended] == ["", ""]
+    assert list(warnings.filters) == before

@@ -12,7 +12,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from vna_lifecycle.errors import LedgerCorrupt, LedgerReplaced, VnaLifecycleError
 from vna_lifecycle.ledger import Draft, Ledger, merkle, public_key_text, sign_checkpoint
 from vna_lifecycle.ledger.codec import encode
-from vna_lifecycle.model.event import PlanDropped, ProgramCreated, StudyStored, StudyWithdrawn, WavePlanned
+from vna_lifecycle.model.event import (
+    ContentChosen,
+    PlanDropped,
+    ProgramCreated,
+    StoreIntended,
+    StudyChanged,
+    StudyStored,
+    StudyTransferred,
+    StudyWithdrawn,
+    TransferEnded,
+    WavePlanned,
+)
 
 KEYS = ("alpha", "bravo", "charlie", "delta", "echo")
 EVENTS = len(KEYS)
@@ -345,6 +356,47 @@ def test_deep_verification_lets_a_plan_take_up_a_withdrawn_study(ledger: Ledger,
         wave="", plan=2, studies=1, instances=0, size=0, members_ref="", policy_sha256="", modification_time=""
     )
     ledger.append([Draft(event=planned, key="5", actor=""), again])
+    assert ledger.verify(deep=True).ok
+
+
+def whole_move(draft: Callable[..., Draft], study: str) -> list[Draft]:
+    where = {"study": study, "wave": "pilot", "attempt": 1}
+    steps = [
+        StoreIntended(**where, token="", expected_ref=""),
+        StudyStored(**where, stored=1, already_present=0, refused=0, warnings=0),
+        StudyTransferred(**where, instances=1, size=1, rung="hashed", read_back_ref=""),
+    ]
+    fetched = draft(0, study=study).event
+    return [
+        Draft(event=event, key=f"{study}/{number}", actor="engine") for number, event in enumerate([fetched, *steps])
+    ]
+
+
+def ended(number: int, transferred: int, wave: str = "pilot") -> Draft:
+    event = TransferEnded(wave=wave, outcome="incomplete", transferred=transferred, remaining=0)
+    return Draft(event=event, key=f"ended/{number}", actor="engine")
+
+
+def test_deep_verification_counts_what_a_transfer_says_it_moved(ledger: Ledger, draft: Callable[..., Draft]) -> None:
+    ledger.append([*whole_move(draft, "one"), ended(0, 1), *whole_move(draft, "two"), ended(1, 2), ended(2, 0, "rest")])
+    changed = StudyChanged(study="one", wave="pilot", inventory=2, reason="new-instances")
+    ledger.append([Draft(event=changed, key="changed", actor="engine"), ended(3, 1)])
+    assert ledger.verify(deep=True).ok
+    last = ledger.size()
+    ledger.append([ended(4, 2)])
+    assert ledger.verify().ok
+    found = ledger.verify(deep=True)
+    assert (found.first_bad, "counts 2 studies as transferred, where 1 are" in found.reason) == (last, True)
+
+
+@pytest.mark.parametrize("after", range(5))
+def test_deep_verification_takes_a_decision_at_any_time(
+    ledger: Ledger, draft: Callable[..., Draft], after: int
+) -> None:
+    chosen = ContentChosen(study="one", instance="i", content="c", by="p", reason="r")
+    steps = whole_move(draft, "one")
+    steps.insert(after, Draft(event=chosen, key="chosen", actor="p"))
+    ledger.append([*steps, ended(0, 1)])
     assert ledger.verify(deep=True).ok
 
 
