@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
@@ -263,3 +264,36 @@ def test_what_was_imported_is_withdrawn_and_can_be_moved_again(
         program.plan()
         assert program.transfer("all").outcome == "complete"
     assert held(place) == {True: UIDS, False: []}
+
+
+def test_sampled_frames_are_held_against_their_originals_and_the_cost_is_told_first(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Checksums of decoded frames prove nothing yet: they are counted apart, and cannot fail a study."""
+    place = make_place(wall=True)
+    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    look = ("jobs", "frames", "all", "--sample", "0", "--program", folder)
+    said(capsys, "transfer", "all", "--program", folder)
+    assert main([*look, "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("Looking at frames moves the image sets to the frequent tier")
+    assert "GetImageFrame" not in place.fake.service.seen
+    code, told = said(capsys, *look)
+    assert (code, told["frames"]["studies"], told["frames"]["differing"]) == (0, 3, 0), told
+    assert told["frames"]["equal"] == {"codestream": 3, "decoded": 6, "unproven layout": 6}
+    assert sum(told["frames"]["undecided"].values()) == 3  # the JPEG ones hold no picture
+    [image_set] = place.store.of_study(SPECS[3].study_uid)
+    first, second = (image_set.latest.instances[spec.sop_instance_uid] for spec in SPECS[3:5])
+    swapped = {**image_set.latest.instances, first.sop_instance_uid: evolve(first, frames=second.frames)}
+    image_set.versions[-1] = evolve(image_set.latest, instances=swapped)
+    code, told = said(capsys, *look)
+    assert (code, told["frames"]["differing"]) == (1, 1)
+    _, listed = said(capsys, "findings", "--program", folder)
+    assert [line["objects"] for line in listed["findings"] if line["kind"] == "frame-differs"] == [
+        [SPECS[3].sop_instance_uid]
+    ]
+    _, status = said(capsys, "status", "--program", folder)
+    assert "1 finding of kind frame-differs blocks the wave" in status["waves"][0]["blockers"]

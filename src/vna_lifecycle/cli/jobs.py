@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from attrs import asdict
 from cyclopts import App, Parameter
 
-from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
+from vna_lifecycle.cli.options import HERE, PLAIN, DryRun, ProgramFolder, Show
 from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
+from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.counting import counted
@@ -94,6 +95,36 @@ def show_job(
     if told:
         _say_told(told)
     return 0
+
+
+@app.command(name="frames")
+def look_at_frames(
+    wave: Annotated[str, Parameter(help="Its name.")],
+    /,
+    *,
+    sample: Annotated[int, Parameter(help="How many of its transferred studies; 0: all.")] = 20,
+    dry_run: DryRun = False,
+    program: ProgramFolder = HERE,
+    show: Show = PLAIN,
+) -> int:
+    """Retrieve single frames of sampled studies, and hold them against their originals.
+
+    What it costs is told first. A frame that differs is a finding that blocks its wave. Exit code 1 if there is one.
+    """
+    from vna_lifecycle.program.frames import cost_of_frames, sample_frames
+
+    with opened(program) as opening, telling() as tell:
+        cost = cost_of_frames(opening)
+        if cost and not show.json:
+            say(cost)
+        found = None if dry_run else sample_frames(opening, wave, sample=sample, tell=tell)
+    if show.json:
+        print_json({"cost": cost, "frames": asdict(found) if found else None})
+    elif found is None:
+        say("Nothing was read (--dry-run).")
+    else:
+        say(f"{wave}: {found}")
+    return int(bool(found and found.differing))
 
 
 def _asked(program: Program, job: str) -> JobReport:

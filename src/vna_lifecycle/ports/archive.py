@@ -10,7 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
-from vna_lifecycle.ports.reading import SourceAdapter
+from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter
 from vna_lifecycle.ports.writing import CommitsStorage, ImportsInBatches, TargetStore, TellsOfJobs, Withdraws
 
 
@@ -25,6 +25,7 @@ class Archive:
     commits: CommitsStorage | None = None
     probes: ProbesBehaviour | None = None
     truth: KnowsTruth | None = None
+    frames: LooksAtFrames | None = None
     withdraws: Withdraws | None = None
     tiers: Tiers | None = None
     recalls: Recalls | None = None

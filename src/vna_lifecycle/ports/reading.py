@@ -8,7 +8,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from vna_lifecycle.model.identity import StudyRef
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import Digest, InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.model.wave import DateRange
 
@@ -108,4 +108,35 @@ class SourceAdapter(Protocol):
 
     def close(self) -> None:
         """Release connections and files."""
+        ...
+
+
+@frozen(kw_only=True)
+class FrameLook:
+    """What a look at one frame of an instance showed; ``number`` counts from 1, 0 stands for the whole instance.
+
+    ``equal`` is None where it could not be decided. ``basis`` is what the answer rests on, or why there is none: a
+    sentence without identifiers.
+    """
+
+    sop_instance_uid: SOPInstanceUID
+    number: int
+    equal: bool | None
+    basis: str
+
+
+class LooksAtFrames(Protocol):
+    """Single frames, served apart from the instances that they belong to: another way than what was read back."""
+
+    @property
+    def cost(self) -> str:
+        """What a look costs, as a sentence to be told before: ``""`` where it costs nothing."""
+        ...
+
+    def look_at_frames(self, study: StudyRef, originals: Sequence[Fetched]) -> Iterator[FrameLook]:
+        """Hold frames of each instance against those of its original.
+
+        Raises:
+            ArchiveError: the archive cannot be read.
+        """
         ...

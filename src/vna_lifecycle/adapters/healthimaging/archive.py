@@ -10,6 +10,7 @@ from vna_lifecycle.adapters.healthimaging.board import Board
 from vna_lifecycle.adapters.healthimaging.erasure import Erasure
 from vna_lifecycle.adapters.healthimaging.imports import Imports
 from vna_lifecycle.adapters.healthimaging.library import Library
+from vna_lifecycle.adapters.healthimaging.looking import FrameLooks
 from vna_lifecycle.adapters.healthimaging.notices import Notices
 from vna_lifecycle.adapters.healthimaging.probing import Probing
 from vna_lifecycle.adapters.healthimaging.reading import Reader
@@ -36,6 +37,7 @@ def open_archive(
         imports=Imports(access, Stager(access, library, retrieval), notices),
         jobs=Board(access),
         probes=Probing(access, library, retrieval),
+        frames=FrameLooks(access, library),
         withdraws=Withdrawal(access, library, retrieval),
         erases=Erasure(access, library),
     )

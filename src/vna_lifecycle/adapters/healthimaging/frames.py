@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 UNPROVEN: Final = "unproven layout"
 """What a result rests on while the layout of the checksums was not checked against the service itself."""
 
-_UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What decoders raise for frames that they cannot decode."""
 
 
 class Means(enum.Enum):
@@ -88,11 +89,15 @@ def decoded(path: Path) -> Iterator[Pixels]:
 
     Raises:
         ImportError: the extra ``pixels`` is not installed.
-        ValueError: or another of `_UNDECODABLE`: they cannot be decoded.
+        ValueError: or another of `UNDECODABLE`: they cannot be decoded.
     """
+    from pydicom import dcmread
     from pydicom.pixels.utils import iter_pixels
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    yield from iter_pixels(path, raw=True)
+    syntax = dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
+    # frames are read one by one from a file, unless the whole must be inflated first
+    yield from iter_pixels(dcmread(path) if syntax == DeflatedExplicitVRLittleEndian else path, raw=True)
 
 
 def check_checksums(path: Path, stored: Stored) -> Iterator[FrameCheck]:
@@ -101,7 +106,7 @@ def check_checksums(path: Path, stored: Stored) -> Iterator[FrameCheck]:
     try:
         for number, pixels in enumerate(decoded(path), start=1):
             yield _checksum(number, pixels, stored)
-    except (*_UNDECODABLE, ImportError) as trouble:
+    except (*UNDECODABLE, ImportError) as trouble:
         yield FrameCheck(number=number + 1, equal=None, basis=f"cannot decode ({type(trouble).__name__})")
         return
     for left in range(number + 1, len(stored.frames) + 1):
