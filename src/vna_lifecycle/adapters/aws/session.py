@@ -6,8 +6,11 @@ A redirect to another region or host is never followed: credentials and images g
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import logging
+import re
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -15,7 +18,7 @@ import botocore.session
 from botocore.config import Config
 from botocore.handlers import add_expect_header
 from botocore.loaders import Loader
-from botocore.utils import determine_content_length
+from botocore.utils import determine_content_length, parse_timestamp
 
 from vna_lifecycle._version import __version__
 from vna_lifecycle.adapters.aws.settings import AwsAccess
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 _ANY_REGION: Final = "us-east-1"  # what a server elsewhere signs for, unless it was told otherwise
 _LARGE: Final = 1 << 20
+_HEADER_TIME: Final = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
+_LISTED_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _ELSEWHERE: Final = frozenset(
     {"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
@@ -50,6 +55,7 @@ def open_session(access: AwsAccess, secret: Secrets) -> boto3.Session:
     logging.getLogger("botocore").setLevel(logging.INFO)  # below, it logs session tokens, and requests with our UIDs
     core = botocore.session.get_session()
     core.register_component("data_loader", _models())
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
     return boto3.Session(
         botocore_session=core,
         aws_access_key_id=_resolved(access.access_key_id, secret),
@@ -64,6 +70,22 @@ def open_session(access: AwsAccess, secret: Secrets) -> boto3.Session:
 def _models() -> Loader:
     """The descriptions of AWS's services, which take longer to read than all else: once for each process."""
     return botocore.session.get_session().get_component("data_loader")  # type: ignore[no-any-return]
+
+
+def parse_time(value: str | float) -> dt.datetime:
+    """A time as AWS's services tell it: in headers (RFC 9110 5.6.7), in listings (ISO 8601), or as seconds.
+
+    botocore's own way takes 0.4 ms for each, which is most of what a page of a listing costs.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if isinstance(value, str):
+        if _HEADER_TIME.fullmatch(value):
+            return parsedate_to_datetime(value)
+        if _LISTED_TIME.fullmatch(value):
+            return dt.datetime.fromisoformat(value)
+    return parse_timestamp(value)  # type: ignore[arg-type]  # it takes seconds too
 
 
 def _resolved(reference: str | None, secret: Secrets) -> str | None:
