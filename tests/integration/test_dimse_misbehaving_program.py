@@ -137,8 +137,8 @@ def run(tmp_path: Path, files: Path) -> Iterator[Run]:
     [
         Faults(),
         Faults(final_early=True, no_counters=True, no_originator=True),
-        Faults(withheld=EVERYTHING, withheld_at=("STUDY",)),
-        Faults(miscount=1),
+        pytest.param(Faults(withheld=EVERYTHING, withheld_at=("STUDY",)), marks=pytest.mark.soak),
+        pytest.param(Faults(miscount=1), marks=pytest.mark.soak),
         Faults(disturbance=Disturbance(pdu=40, times=3)),
         Faults(disturbance=Disturbance(pdu=3, on="objects", times=2)),
         Faults(availability="NEARLINE"),
@@ -171,7 +171,7 @@ def test_what_a_source_does_not_serve_is_a_finding(run: Run, faults: Faults, kin
 # ---------------------------------------------------------------------------------------------------------- targets
 
 
-@pytest.mark.parametrize("status", ["b000", "b006", "b007"])
+@pytest.mark.parametrize("status", ["b000", *(pytest.param(code, marks=pytest.mark.soak) for code in ("b006", "b007"))])
 def test_a_warning_at_the_store_is_a_finding(run: Run, status: str) -> None:
     """What was read back unchanged is transferred all the same."""
     outcome = run(Faults(store_status=int(status, 16)), source=False)
@@ -198,7 +198,7 @@ def test_what_a_target_refuses_is_never_transferred(run: Run) -> None:
     assert outcome.findings["not-stored-cannot-understand"] == STUDIES
 
 
-@pytest.mark.parametrize("number", [1, 3, 8])
+@pytest.mark.parametrize("number", [3, *(pytest.param(number, marks=pytest.mark.soak) for number in (1, 4, 8, 13))])
 def test_a_target_that_drops_associations_gets_everything_once(run: Run, number: int) -> None:
     outcome = run(Faults(disturbance=Disturbance(pdu=number, times=2)), source=False)
     assert outcome.states == {"transferred": STUDIES}
