@@ -6,6 +6,7 @@ import io
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Final
 
 from attrs import frozen
@@ -62,7 +63,7 @@ class Holdings:
     def __init__(self, files: Iterable[bytes]) -> None:
         self._lock = threading.Lock()
         self._objects: dict[str, Held] = {}
-        self._listed: dict[str, tuple[Faults, list[Dataset]]] = {}
+        self._listed: dict[str, tuple[Faults, dict[str, list[Dataset]]]] = {}
         for file in files:
             self.keep(_held_of_file(file))
 
@@ -88,25 +89,31 @@ class Holdings:
         if level in faults.silent:
             return
         told = 0
-        for record in self._records(level, faults):
+        listed = self._records(level, faults)
+        asked = query.get(_UNIQUE[level])
+        for record in chain.from_iterable(
+            (listed.get(uid, []) for uid in _several(asked)) if asked else listed.values()
+        ):
             if all(_matches(element, record) for element in query if element.keyword not in _NO_KEYS):
                 told += 1
                 if faults.cap is not None and told > faults.cap:
                     return
                 yield _asked(query, record)
 
-    def _records(self, level: str, faults: Faults) -> list[Dataset]:
+    def _records(self, level: str, faults: Faults) -> dict[str, list[Dataset]]:
         known = self._listed.get(level)
         if known is not None and known[0] is faults:
             return known[1]
         grouped: dict[str, list[Held]] = {}
         for held in self.all():
             grouped.setdefault(str(held.dataset[_UNIQUE[level]].value), []).append(held)
-        records = [
-            _record(members, differing, faults)
+        records = {
+            uid: [
+                _record(members, differing, faults)
+                for differing in (faults.records.get(uid, ({},)) if level == "STUDY" else ({},))
+            ]
             for uid, members in grouped.items()
-            for differing in (faults.records.get(uid, ({},)) if level == "STUDY" else ({},))
-        ]
+        }
         self._listed[level] = (faults, records)
         return records
 
