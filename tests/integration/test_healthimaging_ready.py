@@ -297,3 +297,31 @@ def test_sampled_frames_are_held_against_their_originals_and_the_cost_is_told_fi
     ]
     _, status = said(capsys, "status", "--program", folder)
     assert "1 finding of kind frame-differs blocks the wave" in status["waves"][0]["blockers"]
+
+
+def test_staged_copies_go_once_their_studies_were_read_back_and_not_before(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = make_place(wall=True, faults=Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"}))
+    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+
+    def staged() -> int:
+        listed = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")
+        return len(listed.get("Contents", []))
+
+    said(capsys, "transfer", "all", "--program", folder)
+    assert staged() == len(SPECS)
+    _, swept = said(capsys, "jobs", "sweep", "--program", folder)
+    assert (swept["files"], swept["kept"], staged()) == (0, 1, len(SPECS))  # a study of the batch is incomplete
+    place.fake.faults.fail.clear()
+    said(capsys, "transfer", "all", "--retry", "--program", folder)
+    before = staged()
+    _, would = said(capsys, "jobs", "sweep", "--dry-run", "--program", folder)
+    assert (would["files"], would["kept"], staged()) == (before, 0, before)
+    _, swept = said(capsys, "jobs", "sweep", "--program", folder)
+    assert (swept["files"], swept["size"], staged()) == (before, would["size"], 0)
+    assert held(place) == {True: UIDS, False: []}

@@ -97,6 +97,27 @@ def show_job(
     return 0
 
 
+@app.command(name="sweep")
+def sweep_staged_copies(
+    wave: Annotated[str, Parameter(help="Its name; default: all.")] = "",
+    /,
+    *,
+    dry_run: DryRun = False,
+    program: ProgramFolder = HERE,
+    show: Show = PLAIN,
+) -> int:
+    """Remove staged copies of batches whose studies were all read back from the target, or withdrawn from it."""
+    from vna_lifecycle.program.sweeping import sweep_staged
+
+    with opened(program) as opening:
+        swept = sweep_staged(opening, wave, dry_run=dry_run)
+    if show.json:
+        print_json({"dry_run": dry_run, **asdict(swept)})
+        return 0
+    say(f"{'would remove' if dry_run else 'removed'} {swept}")
+    return 0
+
+
 @app.command(name="frames")
 def look_at_frames(
     wave: Annotated[str, Parameter(help="Its name.")],

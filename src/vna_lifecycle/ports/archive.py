@@ -11,7 +11,14 @@ from attrs import frozen
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
 from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter
-from vna_lifecycle.ports.writing import CommitsStorage, ImportsInBatches, TargetStore, TellsOfJobs, Withdraws
+from vna_lifecycle.ports.writing import (
+    CommitsStorage,
+    ImportsInBatches,
+    LetsGoOfStaged,
+    TargetStore,
+    TellsOfJobs,
+    Withdraws,
+)
 
 
 @frozen(kw_only=True)
@@ -25,6 +32,7 @@ class Archive:
     commits: CommitsStorage | None = None
     probes: ProbesBehaviour | None = None
     truth: KnowsTruth | None = None
+    staged: LetsGoOfStaged | None = None
     frames: LooksAtFrames | None = None
     withdraws: Withdraws | None = None
     tiers: Tiers | None = None

@@ -196,6 +196,34 @@ class CommitsStorage(Protocol):
         ...
 
 
+@frozen(kw_only=True)
+class StagedCopies:
+    """What is left of a batch where its job found it; ``size`` is in bytes."""
+
+    files: int
+    size: int
+
+
+class LetsGoOfStaged(Protocol):
+    """Copies that were staged for a job, and are of no use once what it imported was read back."""
+
+    def staged(self, batch: Batch) -> StagedCopies:
+        """What is left of a batch.
+
+        Raises:
+            ArchiveError: the place cannot be looked at.
+        """
+        ...
+
+    def let_go(self, batch: Batch) -> StagedCopies:
+        """Remove what is left of a batch, and say what it was. To do it again is harmless.
+
+        Raises:
+            ArchiveError: it cannot be removed.
+        """
+        ...
+
+
 class Withdraws(Protocol):
     """Taking back this program's own copies before a wave was ever ready."""
 

@@ -9,6 +9,7 @@ from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.board import Board
 from vna_lifecycle.adapters.healthimaging.erasure import Erasure
 from vna_lifecycle.adapters.healthimaging.imports import Imports
+from vna_lifecycle.adapters.healthimaging.leftovers import Leftovers
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.looking import FrameLooks
 from vna_lifecycle.adapters.healthimaging.notices import Notices
@@ -37,6 +38,7 @@ def open_archive(
         imports=Imports(access, Stager(access, library, retrieval), notices),
         jobs=Board(access),
         probes=Probing(access, library, retrieval),
+        staged=Leftovers(access),
         frames=FrameLooks(access, library),
         withdraws=Withdrawal(access, library, retrieval),
         erases=Erasure(access, library),
