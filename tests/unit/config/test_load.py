@@ -441,7 +441,10 @@ def test_an_archive_that_listens_is_refused_with_worker_processes(
     assert where == "execution.engine"
     assert "[archives.pacs]" in what
     assert 'retrieve = "get"' in what
-    load(f'{BASE}{pacs}retrieve = "get"\n[execution]\nengine = "{engine}"')
+    got = f'{BASE}{pacs}retrieve = "get"\n'
+    load(f'{got}[execution]\nengine = "{engine}"')
+    with pytest.raises(ConfigurationError, match="commitment = false"):
+        load(f'{got}commitment = true\n[execution]\nengine = "{engine}"')
     load(f"{BASE}{pacs}")
 
 

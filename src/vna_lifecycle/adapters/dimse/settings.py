@@ -142,10 +142,11 @@ class DimseSettings:
 
     @property
     def one_process(self) -> str:
-        """Why only one process may open the archive: what is sent to us comes to one port. Empty with C-GET."""
-        if self.retrieve == "get":
+        """Why only one process may open the archive: what it sends to us comes to one port. Empty with C-GET alone."""
+        if self.retrieve == "get" and not self.commitment:
             return ""
-        return 'C-MOVE brings objects to one port, which one process has; set engine = "threads", or retrieve = "get"'
+        others = 'retrieve = "get"' if not self.commitment else 'retrieve = "get" and commitment = false'
+        return f'what it sends comes to one port of ours, which one process has; set engine = "threads", or {others}'
 
     def __attrs_post_init__(self) -> None:
         """See that settings that belong together are together."""
