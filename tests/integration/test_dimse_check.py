@@ -16,6 +16,7 @@ from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.cli import main
+from vna_lifecycle.model.inventory import StudyRecord
 from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.misbehaving_pacs import Faults, MisbehavingPacs
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -175,6 +176,24 @@ def test_a_busy_archive_is_told_by_how_many_associations_it_bears(tmp_path: Path
         archive.reads.close()
     assert seen["two-retrievals"] == "the same bytes"
     assert seen["side-by-side"] == "1 accepted; with 2 some are refused: set associations = 1"
+
+
+def test_a_cap_that_was_noticed_keeps_later_inventories_from_trusting_answers_of_that_length(tmp_path: Path) -> None:
+    """A cap below what the settings trust hides studies of an inventory, until the archive was looked at."""
+    specs = [
+        ObjectSpec(study=study, patient_id=f"PAT{study}", study_date=f"202402{study:02}") for study in range(1, 13)
+    ]
+    with MisbehavingPacs([dicom_bytes(spec) for spec in specs], Faults(cap=10)) as pacs:
+        settings = DimseSettings(host="127.0.0.1", port=pacs.port, ae_title=pacs.title, retrieve="get")
+        counts = []
+        for _ in range(2):
+            archive = open_archive(settings, site(tmp_path))
+            found = [item for part in archive.reads.parts() for item in archive.reads.inventory(part)]
+            counts.append(len({item.study_uid for item in found if isinstance(item, StudyRecord)}))
+            assert archive.probes is not None
+            list(archive.probes.probe())
+            archive.reads.close()
+    assert counts == [10, 12]
 
 
 CANARIES = 9

@@ -15,7 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from peers.dicom import OURS, Running, dcmqrscp, free_port, local
+from peers.dicom import OURS, Running, dcmqrscp, folder_for_peer, free_port, local, run_orthanc
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.wire import (
@@ -28,10 +28,13 @@ from vna_lifecycle.adapters.dimse.wire import (
     request,
 )
 from vna_lifecycle.errors import ArchiveRefused
+from vna_lifecycle.model.event import CommitmentAnswered
 from vna_lifecycle.model.identity import AETitle, SeriesUID, SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import Digest, Manifest, ManifestEntry
 from vna_lifecycle.ports import Archive, CommitsStorage, Done, Receipt, StoreFailure
+from vna_lifecycle.program import Program
 from vna_lifecycle.testing.conformance import site
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 __all__ = ["dcmqrscp"]
 
@@ -233,3 +236,54 @@ def test_an_association_is_of_use_after_waiting_in_vain(tmp_path: Path) -> None:
         assert report.transaction == "1.2.9.6"
         assert [one.sop_instance_uid for one in report.committed] == UIDS[:1]
         assert peer.asked == ["1.2.9.5", "1.2.9.6"]
+
+
+PROGRAM = """
+[program]
+name = "committed"
+[archives.old]
+plugin = "files"
+path = "old"
+[archives.new]
+plugin = "dimse"
+host = "{host}"
+port = {port}
+ae_title = "{title}"
+calling_ae_title = "{ours}"
+retrieve = "get"
+listen_host = "127.0.0.1"
+listen_port = {listen}
+commitment = true
+commitment_timeout = {timeout}
+[migration]
+sources = ["old"]
+target = "new"
+[execution]
+reserve_bytes = 0
+"""
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["Orthanc finds us", "Orthanc's report finds nobody"])
+def test_a_program_waits_for_orthancs_commitment_and_goes_on_without_it(tmp_path: Path, hears: bool) -> None:
+    ours = free_port()
+    (tmp_path / "old").mkdir()
+    for study in (1, 2):
+        data = dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}"))
+        (tmp_path / "old" / f"{study}.dcm").write_bytes(data)
+    with folder_for_peer() as folder, run_orthanc(folder, ours=ours if hears else free_port()) as peer:
+        text = PROGRAM.format(
+            host=peer.host, port=peer.port, title=peer.title, ours=OURS, listen=ours, timeout=60.0 if hears else 1.0
+        )
+        (tmp_path / "program.toml").write_text(text)
+        Program.init(tmp_path)
+        with Program.open(tmp_path) as program:
+            program.take_inventory()
+            program.plan()
+            result = program.transfer("all")
+            assert (result.outcome, result.transferred) == ("complete", 2)
+            events = [recorded.event for recorded in program.ledger.read(0, program.ledger.size())]
+            found = [(line.kind, line.severity) for line in program.findings("all")]
+    answers = [event for event in events if isinstance(event, CommitmentAnswered)]
+    counts = [(answer.committed, answer.refused, answer.unanswered) for answer in answers]
+    assert counts == ([(1, 0, 0)] * 2 if hears else [(0, 0, 1)] * 2)
+    assert found == ([] if hears else [("not-committed-unanswered", "warning")] * 2)

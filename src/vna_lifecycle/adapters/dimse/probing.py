@@ -9,6 +9,7 @@ from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import MODELS, Caller
 from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
+from vna_lifecycle.adapters.dimse.habits import remember_cap
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
@@ -168,6 +169,7 @@ class Probing:
         }
         hidden = halves - {answer.text(at.STUDY_UID) for answer in studies}
         if hidden:
+            remember_cap(self._caller.site, len(studies))
             return f"cut short at {len(studies)} studies: narrower queries show more"
         return f"{len(studies)} studies, not cut short"
 

@@ -11,6 +11,7 @@ from attrs import evolve
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
+from vna_lifecycle.adapters.dimse.habits import known_cap
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.pushed import Pushed
@@ -56,7 +57,9 @@ class Reader:
         Last come what is in quarantine, and remarks about what the archive could not be asked for.
         """
         settings = self._caller.settings
-        divider = Divider(self._answered, limit=settings.studies_per_part, trusted=settings.trusted_answers)
+        cap = known_cap(self._caller.site)
+        trusted = settings.trusted_answers if cap is None else min(cap, settings.trusted_answers)
+        divider = Divider(self._answered, limit=settings.studies_per_part, trusted=trusted)
         for window in divider.parts(years(self._caller.site.clock().date())):
             yield Part(key=window.key, title=window.title)
         if self._lobby.quarantine.objects():
