@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from vna_lifecycle.engine.catchup import CatchUpResult
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.testing.faults import Drop
 from vna_lifecycle.testing.memory import fill
@@ -116,3 +117,53 @@ def test_a_catch_up_that_is_cancelled_says_nothing_of_what_it_did_not_see(world:
             program.catch_up(sample=3)
         assert program.findings("all") == []
         assert program.status().waves[0].imported == 3
+
+
+EQUAL = CatchUpResult(
+    archive="old",
+    previous=1,
+    inventory=2,
+    added=0,
+    changed=0,
+    vanished=0,
+    untouched=3,
+    refetched=0,
+    sampled=1,
+    differing=0,
+)
+
+
+@pytest.mark.parametrize("what", ["added", "changed", "vanished", "differing", "unknown"])
+def test_whatever_differs_makes_two_passes_unequal(what: str) -> None:
+    assert EQUAL.equal
+    assert not evolve(EQUAL, **{what: 1}).equal
+
+
+def test_the_words_of_a_result_say_what_differs_and_what_could_not_be_compared() -> None:
+    assert str(EQUAL) == (
+        "old: 0 studies added, 0 changed, 0 vanished, 3 untouched (1 of these fetched again); of the studies that were "
+        f"moved, 0 differ from what was moved. {EQUAL.unseen}"
+    )
+    assert "moved, 1 differs from" in str(evolve(EQUAL, differing=1))
+    assert "moved. 2 studies could not be compared for now: catch up again" in str(evolve(EQUAL, unknown=2))
+
+
+def test_a_new_catalog_that_lost_earlier_passes_has_every_moved_study_fetched_again(world: Any) -> None:
+    w = moved(world)
+    replace(w, SPECS[0], evolve(SPECS[0], grey=200))
+    for path in w.folder.glob("catalog.db*"):
+        path.unlink()
+    with w.open() as program:
+        program.take_inventory()
+        (result,) = program.catch_up(sample=0)
+        assert (result.changed, result.sampled, result.differing) == (0, 3, 1)
+        (again,) = program.catch_up(sample=0)
+        assert again.sampled == 0
+
+
+def test_others_decisions_are_seen_before_passes_are_compared(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program, w.open() as other:
+        other.withdraw("all", by="mallory", reason="wrong rule")
+        (result,) = program.catch_up(sample=3)
+        assert (result.sampled, result.equal) == (0, True)

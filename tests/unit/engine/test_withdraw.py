@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from vna_lifecycle.testing.faults import Drop, Lose
+from vna_lifecycle.engine.withdraw import Withdrawal, WithdrawResult
+from vna_lifecycle.errors import StateError
+from vna_lifecycle.testing.faults import Crash, Drop, Lose, SimulatedCrash
 from vna_lifecycle.testing.memory import fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -171,3 +173,185 @@ def test_a_withdrawal_that_cannot_end_is_ended_by_moving_the_study_again(world: 
         assert dict(program.status().waves[0].states) == {"transferred": 1, "withdrawn": 1}
         assert kinds(program) == {"still-at-target"}
         assert program.verify_ledger(deep=True).ok
+
+
+def states(program: Any) -> dict[str, int]:
+    return dict(program.status().waves[0].states)
+
+
+def test_one_study_is_withdrawn_and_the_wave_s_others_stay(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        result = program.withdraw("all", study=TWO_STUDIES[0].study_uid, by="mallory", reason="wrong patient")
+        assert (result.withdrawn, result.kept, result.instances) == (1, 0, 2)
+        assert states(program) == {"transferred": 1, "withdrawn": 1}
+        with pytest.raises(StateError, match="nothing of the study is at the target"):
+            program.withdraw("all", study=TWO_STUDIES[0].study_uid, by="mallory", reason="once more")
+        assert program.withdraw("all", by="mallory", reason="and the rest").withdrawn == 1
+    assert w.target.files == {}
+
+
+def test_a_study_of_another_wave_or_one_that_never_moved_is_not_withdrawn(world: Any) -> None:
+    waves = '[[waves]]\nname = "first"\npatient_ids = ["P1"]\n[[waves]]\nname = "second"\n'
+    w = world(TWO_STUDIES, waves)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        assert program.transfer("first").outcome == "complete"
+        with pytest.raises(StateError, match="the study is not in wave second"):
+            program.withdraw("second", study=TWO_STUDIES[0].study_uid, by="mallory", reason="why")
+        with pytest.raises(StateError, match="the study is not in wave first"):
+            program.withdraw("first", study="1.2.3.4", by="mallory", reason="why")
+        with pytest.raises(StateError, match="nothing of the study is at the target"):
+            program.withdraw("second", study=TWO_STUDIES[-1].study_uid, by="mallory", reason="why")
+        result = program.withdraw("second", by="mallory", reason="why")
+        assert (result.withdrawn, result.kept) == (0, 0)
+    assert len(w.target.files) == 2
+
+
+def test_a_study_in_flight_is_not_withdrawn(world: Any) -> None:
+    w = world(TWO_STUDIES)
+    w.target.plan.faults.append(Crash(on="store", nth=1))
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        with pytest.raises(SimulatedCrash):
+            program.transfer("all")
+    with w.open() as program:
+        flying = [spec for spec in TWO_STUDIES if work(program, spec).state.value == "storing"]
+        with pytest.raises(StateError, match="the study is storing") as caught:
+            program.withdraw("all", study=flying[0].study_uid, by="mallory", reason="why")
+        assert "transfer all" in caught.value.hint
+
+
+def work(program: Any, spec: ObjectSpec) -> Any:
+    return program.catalog.work_on(program.vault.label(spec.study_uid))
+
+
+def test_a_study_that_failed_before_anything_was_stored_is_withdrawn_as_nothing(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defect(*arguments: Any) -> None:
+        raise RuntimeError("a plug-in's own")
+
+    w = world(TWO_STUDIES)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        with monkeypatch.context() as patch:
+            patch.setattr(type(program.archive("old").reads), "fetch", defect)
+            program.transfer("all")
+        failed = states(program)["failed"]
+        size = program.ledger.size()
+        dry = program.withdraw("all", by="mallory", reason="give up", dry_run=True)
+        assert (dry.withdrawn, dry.instances) == (failed, 0)
+        assert states(program)["failed"] == failed
+        said = {event.event.kind for event in program.ledger.read(size)}
+        assert said == {"lease-taken"}
+        result = program.withdraw("all", by="mallory", reason="give up")
+        assert (result.withdrawn, result.kept, result.instances) == (failed, 0, 0)
+        assert states(program)["withdrawn"] == failed
+        intents = [event for event in program.ledger.read(size) if event.event.kind == "withdraw-intended"]
+        assert {(event.actor, event.event.by, event.event.reason) for event in intents} == {
+            ("mallory", "mallory", "give up")
+        }
+        assert program.verify_ledger(deep=True).ok
+
+
+def test_a_target_that_cannot_take_copies_back_says_so_and_keeps_all(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        program._archives._opened["new"] = evolve(program.archive("new"), withdraws=None)
+        with pytest.raises(StateError, match="new has no way to withdraw"):
+            program.withdraw("all", by="mallory", reason="wrong rule")
+        assert states(program) == {"transferred": 2}
+    assert len(w.target.files) == 4
+
+
+def test_a_withdrawal_that_was_cut_off_after_its_last_removal_only_has_to_be_put_on_record(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = moved(world)
+
+    def dies(*arguments: Any) -> None:
+        raise SimulatedCrash("before it was on record")
+
+    with w.open() as program, monkeypatch.context() as patch:
+        patch.setattr(Withdrawal, "_done", dies)
+        with pytest.raises(SimulatedCrash):
+            program.withdraw("all", by="mallory", reason="wrong rule")
+    assert len(w.target.files) == 2
+    gone = set(w.source.files.values()) - set(w.target.files.values())
+    for locator in [key for key, data in w.source.files.items() if data in gone]:
+        del w.source.files[locator]  # nothing is left to be held against the source
+    with w.open() as program:
+        size = program.ledger.size()
+        dry = program.withdraw("all", by="mallory", reason="look", dry_run=True)
+        assert states(program) == {"withdrawing": 1, "transferred": 1}
+        assert dry.withdrawn + dry.kept == 2
+        result = program.withdraw("all", by="mallory", reason="wrong rule")
+        assert (result.withdrawn, result.kept, result.instances) == (2, 0, 4)
+        done = [event.event for event in program.ledger.read(size) if event.event.kind == "study-withdrawn"]
+        assert [event.instances for event in done] == [2, 2]
+        assert len({event.token for event in done}) == 2
+        assert program.verify_ledger(deep=True).ok
+    assert w.target.files == {}
+
+
+def test_a_withdrawal_that_is_cancelled_stops_between_two_studies(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        told = []
+
+        def tell(progress: Any) -> None:
+            told.append((progress.done, progress.total))
+            program.cancel()
+
+        result = program.withdraw("all", by="mallory", reason="wrong rule", progress=tell)
+        assert (result.withdrawn, result.kept) == (1, 0)
+        assert told == [(1, 2)]
+        assert states(program) == {"transferred": 1, "withdrawn": 1}
+    assert len(w.target.files) == 2
+
+
+@pytest.mark.parametrize("step", ["_look", "_allowed"])
+def test_a_withdrawal_that_is_cancelled_while_it_looks_removes_and_claims_nothing(
+    world: Any, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    w = moved(world)
+    with w.open() as program:
+        real = getattr(Withdrawal, step)
+
+        def cancelled(withdrawal: Withdrawal, seen: Any) -> Any:
+            program.cancel()
+            return real(withdrawal, seen)
+
+        monkeypatch.setattr(Withdrawal, step, cancelled)
+        assert program.withdraw("all", by="mallory", reason="wrong rule").withdrawn == 0
+        assert (states(program), program.findings("all")) == ({"transferred": 2}, [])
+    assert len(w.target.files) == 4
+
+
+def test_a_dry_run_tells_what_would_stay_without_a_finding(world: Any) -> None:
+    w = moved(world)
+    w.source.files.clear()
+    with w.open() as program:
+        result = program.withdraw("all", by="mallory", reason="look", dry_run=True)
+        assert (result.withdrawn, result.kept) == (0, 2)
+        assert program.findings("all") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "all: 2 studies withdrawn, 3 instances removed"),
+        ({"kept": 1}, "all: 2 studies withdrawn, 3 instances removed, 1 kept (see the findings)"),
+        (
+            {"superseded": 1},
+            "all: 2 studies withdrawn, 3 instances removed (1 of these superseded at the source)",
+        ),
+    ],
+)
+def test_the_words_of_a_result_say_what_went_and_what_stayed(changes: dict[str, int], words: str) -> None:
+    result = WithdrawResult(wave="all", withdrawn=2, kept=0, instances=3)
+    assert str(evolve(result, **changes)) == words
