@@ -154,15 +154,16 @@ def test_what_only_delays_a_source_changes_no_outcome(run: Run, faults: Faults) 
     ("faults", "kind"),
     [
         (Faults(withheld={BAD}), "not-fetched-not-sent"),
+        (Faults(poison={BAD}), "not-fetched-not-sent"),
         (Faults(new_uids=True), "not-fetched-other-uids-served"),
         (Faults(availability="OFFLINE"), "not-fetched-offline"),
     ],
-    ids=["withheld", "new-uids", "offline"],
+    ids=["withheld", "poison", "new-uids", "offline"],
 )
 def test_what_a_source_does_not_serve_is_a_finding(run: Run, faults: Faults, kind: str) -> None:
     """And its study incomplete; the rest of the wave goes on."""
     outcome = run(faults, source=True)
-    bad = 1 if faults.withheld else STUDIES
+    bad = 1 if faults.withheld or faults.poison else STUDIES
     assert outcome.states == {"incomplete": bad, **({"transferred": STUDIES - bad} if bad < STUDIES else {})}
     assert outcome.findings[kind] == bad
     assert bool([what for what in outcome.pacs.asked if "MOVE" in what]) is not bool(faults.availability)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
@@ -47,6 +47,14 @@ class Errand:
     records: tuple[InstanceRecord, ...] = field(repr=False)
 
 
+@define
+class _Said:
+    """What an archive said to the retrievals of one study, and how the last lost association ended."""
+
+    statuses: list[int] = field(factory=list)
+    lost: ArchiveError | None = None
+
+
 class Retriever:
     """Fetches objects of one archive."""
 
@@ -73,26 +81,24 @@ class Retriever:
         if not near:
             return
         ticket = Ticket(near, spool, self._settings.calling_ae_title)
-        statuses: list[int] = []
+        said = _Said()
         with self._lobby.waiting(ticket):
             for tell in (self._first, self._by_series, self._one_by_one):
                 missing = ticket.missing()
                 if not missing or self._cancelled.is_set():
                     break
-                yield from tell(study, missing, ticket, statuses)
+                yield from tell(study, missing, ticket, said)
         if self._cancelled.is_set():
             self._discard(ticket)
             return
         missing = ticket.missing()
         listed = self._lister.instances(study.study_uid) if missing else ()
         served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
-        yield from self._failures(missing, listed, statuses, served_others=served_others)
+        yield from self._failures(missing, listed, said, served_others=served_others)
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
-    def _first(
-        self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, statuses: list[int]
-    ) -> Iterator[Fetched]:
+    def _first(self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, said: _Said) -> Iterator[Fetched]:
         """The study as a whole, or, where that has many more objects, the wanted ones."""
         count = max((at.number(one, at.STUDY_INSTANCES) or 0 for one in self._lister.study(study.study_uid)), default=0)
         if self._settings.retrieve == "get" and len(_classes(missing)) > _CLASSES_AT_ONCE:
@@ -102,41 +108,48 @@ class Retriever:
         else:
             errands = iter([Errand(keys=self._keys("STUDY", study, missing[0]), records=tuple(missing))])
         for errand in errands:
-            yield from self._bearing_with(errand, ticket, statuses)
+            yield from self._bearing_with(errand, ticket, said)
 
     def _by_series(
-        self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, statuses: list[int]
+        self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, said: _Said
     ) -> Iterator[Fetched]:
         grouped: dict[str, list[InstanceRecord]] = {}
         for record in missing:
             grouped.setdefault(at.place_of(record.locator)[0], []).append(record)
         for series_uid, records in grouped.items():
             keys = self._keys("SERIES", study, records[0]) | {at.SERIES_UID: series_uid}
-            yield from self._bearing_with(Errand(keys=keys, records=tuple(records)), ticket, statuses)
+            yield from self._bearing_with(Errand(keys=keys, records=tuple(records)), ticket, said)
 
     def _one_by_one(
-        self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, statuses: list[int]
+        self, study: StudyRef, missing: list[InstanceRecord], ticket: Ticket, said: _Said
     ) -> Iterator[Fetched]:
         lost = 0
         for errand in self._of_images(study, missing, 1):
-            found = list(self._run(errand, ticket, statuses))
+            found = list(self._bearing_with(errand, ticket, said))
             yield from found
             lost = 0 if found else lost + 1
             if lost == _LOST_IN_A_ROW:
-                return
+                break
+        if said.lost is not None and not ticket.arrived:
+            raise said.lost
 
-    def _bearing_with(self, errand: Errand, ticket: Ticket, statuses: list[int]) -> Iterator[Fetched]:
-        """Run an errand; an association that is lost on the way is borne with, since there is another round."""
+    def _bearing_with(self, errand: Errand, ticket: Ticket, said: _Said) -> Iterator[Fetched]:
+        """Run an errand; an association that is lost on the way is borne with: it may be for one object's sake.
+
+        Raises:
+            ArchiveError: the archive cannot be reached, or fails in a way that will not pass.
+        """
         try:
-            yield from self._run(errand, ticket, statuses)
+            yield from self._run(errand, ticket, said)
         except (ArchiveRefused, ArchiveUnreachable):
             raise
         except ArchiveError as problem:
             if not problem.transient:
                 raise
+            said.lost = problem
             yield from ticket.ready()
 
-    def _run(self, errand: Errand, ticket: Ticket, statuses: list[int]) -> Iterator[Fetched]:
+    def _run(self, errand: Errand, ticket: Ticket, said: _Said) -> Iterator[Fetched]:
         before = ticket.arrived
         ticket.begin()
         progress: Progress | None = None
@@ -152,7 +165,7 @@ class Retriever:
             raise ticket.problem
         if progress is None or self._cancelled.is_set():
             return
-        statuses.append(progress.status)
+        said.statuses.append(progress.status)
         if progress.status == _UNKNOWN_DESTINATION:
             raise failed("the retrieval", progress.status)
         if self._settings.retrieve != "get":
@@ -186,22 +199,22 @@ class Retriever:
         self,
         missing: Sequence[InstanceRecord],
         listed_now: Sequence[InstanceRecord],
-        statuses: Sequence[int],
+        said: _Said,
         *,
         served_others: bool,
     ) -> Iterator[FetchFailure]:
         """Why each object did not come: because it is not there any more, or although it is."""
-        transient = any(is_transient(status) for status in statuses)
-        said = ", ".join(dict.fromkeys(words(status) for status in statuses)) or "nothing"
+        transient = said.lost is not None or any(is_transient(status) for status in said.statuses)
+        answer = ", ".join(dict.fromkeys(words(status) for status in said.statuses)) or "nothing"
         listed = {record.locator for record in listed_now}
         for record in missing:
             if record.locator not in listed:
                 yield FetchFailure(record=record, code="gone", message="the archive does not list this object any more")
             elif served_others:
-                message = f"objects with other UIDs came in its place, and are in quarantine; the archive said {said}"
+                message = f"objects with other UIDs came in its place, and are in quarantine; the archive said {answer}"
                 yield FetchFailure(record=record, code="other-uids-served", message=message, transient=transient)
             else:
-                message = f"listed, but not sent at study, series or image level; the archive said {said}"
+                message = f"listed, but not sent, however it was asked for; the archive said {answer}"
                 yield FetchFailure(record=record, code="not-sent", message=message, transient=transient)
 
     def _settle_extra(self, ticket: Ticket, listed: Sequence[InstanceRecord]) -> bool:

@@ -200,6 +200,8 @@ class Conversation:
             if self._is_withheld(held, message):
                 done += 1
                 continue
+            if held.uid in faults.poison:
+                raise Ended
             status = retrieval.send(held)
             done, failed = (done, failed + 1) if status else (done + 1, failed)
             if faults.final_early:
