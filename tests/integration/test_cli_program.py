@@ -1,6 +1,9 @@
 """A program run from its first verb to its last, in this process."""
 
 import json
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -264,7 +267,12 @@ def test_the_ledger_can_be_shown_signed_and_proved(cli: Cli, folder: Path) -> No
     cli("transfer", "pilot")
     assert cli("ledger", "verify", "--checkpoint", str(note), "--json").json["ok"] is True
     proof = folder / "proof.json"
-    cli("ledger", "prove", "1", "--output", str(proof))
+    said = cli("ledger", "prove", "1", "--output", str(proof)).out
+    command = shlex.split(said.split("Python: ")[1])
+    checked = subprocess.run([sys.executable, *command[1:]], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    forged = subprocess.run([sys.executable, *command[1:-1], "A" * 43 + "="], capture_output=True, check=False)
+    assert forged.returncode != 0
     assert json.loads(proof.read_text()) == cli("ledger", "prove", "1").json
     cli("ledger", "prove", "9999", expect=8)
 

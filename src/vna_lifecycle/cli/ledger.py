@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,7 +126,7 @@ def prove(
 ) -> int:
     """A proof that an event is in the ledger, to be checked offline without this software."""
     with _ledger(program) as ledger:
-        proof = ledger.prove(sequence)
+        proof, key = ledger.prove(sequence), ledger.public_key
     if output is None:
         say(proof.to_json().rstrip("\n"))  # a proof is JSON anyway
         return 0
@@ -134,5 +135,7 @@ def prove(
         print_json({"sequence": sequence, "size": proof.size, "root": proof.root, "output": output})
     else:
         say(f"{output}: proof that event {sequence} is in the ledger of {counted(proof.size, 'event')}")
-        say(f"To check it: python evidence_verifier.py {output} --public-key KEY (see program.pub)")
+        verifier = Path(__file__).parents[1] / "evidence_verifier.py"
+        command = shlex.join(["python", str(verifier), str(output), "--public-key", key])
+        say(f"To check it, with nothing but that one file and Python: {command}")
     return 0
