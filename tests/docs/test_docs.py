@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 COMMAND = r"^\$ ((?:[^\n\\]|\\[^\n]|\\\n)*)\n((?:(?!\$ ).*\n)*)"  # a line goes on after a backslash; then its output
+PROGRESS = re.compile(r"^[a-z][\w .-]*: [\d,]+(/[\d,]+)? (studies|instances|checks)\b.*\n", re.MULTILINE)
 LANGUAGES = {"python", "console", "toml", "text", "json", ""}
 
 
@@ -84,7 +85,7 @@ def run_console(example: Example) -> str | None:
                 check=False,
             )
             folder = Path(place.read().strip())
-        printed = done.stdout + done.stderr
+        printed = done.stdout + PROGRESS.sub("", done.stderr)  # a slow machine tells how far it is
         if done.returncode:
             return f"$ {command}\nended with exit code {done.returncode}:\n{printed}"
         if expected.strip() and not doctest.OutputChecker().check_output(
@@ -159,6 +160,7 @@ def test_links_to_files_and_headings_lead_somewhere(path: Path) -> None:
             ),
             2,
         ),
+        ("```console\n$ echo done; echo 'transfer rest: 23/24 studies, 9 kB/s, 0:00 left' >&2\ndone\n```\n", 1),
         ("no example\n", 0),
     ],
 )
@@ -174,6 +176,7 @@ def test_right_examples_pass(text: str, count: int, tmp_path: Path, monkeypatch:
         "```python\n>>> 1\n2\n```\n",
         "```console\n$ false\n```\n",
         "```console\n$ echo a\nb\n```\n",
+        "```console\n$ echo a; echo error: no studies >&2\na\n```\n",
         "```console\n$ echo a\na\n$ echo b\nc\n```\n",
         "```console\necho a\n```\n",
     ],

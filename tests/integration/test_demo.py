@@ -30,13 +30,20 @@ class Told:
     out: str
 
 
+def is_only_progress(text: str) -> bool:
+    """Nothing, or on a slow machine how far it is."""
+    return all(
+        re.match(r"[a-z][\w -]*: [\d,]+(/[\d,]+)? (studies|instances|checks)\b", line) for line in text.splitlines()
+    )
+
+
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     folder = tmp_path_factory.mktemp("demo") / "demo"
     command = [sys.executable, "-m", "vna_lifecycle", "demo", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
+    assert is_only_progress(done.stderr), done.stderr
     return Told(folder, done.stdout)
 
 
