@@ -169,8 +169,12 @@ def test_a_killed_import_goes_on_and_imports_nothing_twice(
     assert held(place) == {True: UIDS, False: []}
 
 
-def test_a_wave_into_the_data_store_ends_ready(
-    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_wave_into_the_data_store_ends_ready_and_what_looking_costs_is_told_first(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = make_place(wall=True, timing=Timing(running=0.3), faults=Faults(lag=0.2))
     folder = planned(place, seaweed, tmp_path, monkeypatch)
@@ -178,6 +182,9 @@ def test_a_wave_into_the_data_store_ends_ready(
         assert program.transfer("all").outcome == "complete"
         readiness = program.accept("all")
         assert readiness.ready, readiness
+    capsys.readouterr()
+    assert main(["accept", "all", "--program", str(folder)]) == 0
+    assert capsys.readouterr().out.startswith("aws: Reading image sets moves them to the frequent tier")
 
 
 def test_a_wave_out_of_the_data_store_ends_ready_also_when_it_was_killed(
@@ -279,7 +286,7 @@ def test_sampled_frames_are_held_against_their_originals_and_the_cost_is_told_fi
     look = ("jobs", "frames", "all", "--sample", "0", "--program", folder)
     said(capsys, "transfer", "all", "--program", folder)
     assert main([*look, "--dry-run"]) == 0
-    assert capsys.readouterr().out.startswith("Looking at frames moves the image sets to the frequent tier")
+    assert capsys.readouterr().out.startswith("aws: Reading image sets moves them to the frequent tier")
     assert "GetImageFrame" not in place.fake.service.seen
     code, told = said(capsys, *look)
     assert (code, told["frames"]["studies"], told["frames"]["differing"]) == (0, 3, 0), told

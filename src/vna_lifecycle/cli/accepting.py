@@ -30,10 +30,14 @@ def accept(
     A sample is drawn and on record before anything is looked at; its studies are fetched again as readers are served
     them. An acceptance that was cut off goes on with its sample. Exit code 1 if a wave is not ready.
     """
+    from vna_lifecycle.program.costs import reading_costs
+
     with opened(program) as opening:
         names = list(waves) or opening.waves()
         if not names:
             raise StateError("nothing is planned", hint="vna-lifecycle plan")
+        for line in () if show.json else reading_costs(opening):
+            say(safe(line))
         told: list[dict[str, Any]] = []
         for name in names:
             try:

@@ -132,15 +132,16 @@ def look_at_frames(
 
     What it costs is told first. A frame that differs is a finding that blocks its wave. Exit code 1 if there is one.
     """
-    from vna_lifecycle.program.frames import cost_of_frames, sample_frames
+    from vna_lifecycle.program.costs import reading_costs
+    from vna_lifecycle.program.frames import sample_frames
 
     with opened(program) as opening, telling() as tell:
-        cost = cost_of_frames(opening)
-        if cost and not show.json:
-            say(cost)
+        costs = reading_costs(opening)
+        for line in () if show.json else costs:
+            say(safe(line))
         found = None if dry_run else sample_frames(opening, wave, sample=sample, tell=tell)
     if show.json:
-        print_json({"cost": cost, "frames": asdict(found) if found else None})
+        print_json({"costs": list(costs), "frames": asdict(found) if found else None})
     elif found is None:
         say("Nothing was read (--dry-run).")
     else:

@@ -59,6 +59,7 @@ from vna_lifecycle.ports.reading import (
     SourceAdapter,
     Spool,
     StudyQuery,
+    TellsCosts,
 )
 from vna_lifecycle.ports.writing import (
     Batch,
@@ -136,6 +137,7 @@ __all__ = [
     "StudyQuery",
     "TargetDifference",
     "TargetStore",
+    "TellsCosts",
     "TellsOfJobs",
     "Tiers",
     "TruthDifference",

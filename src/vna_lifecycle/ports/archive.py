@@ -10,7 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
-from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter
+from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter, TellsCosts
 from vna_lifecycle.ports.writing import (
     CommitsStorage,
     ImportsInBatches,
@@ -39,6 +39,7 @@ class Archive:
     recalls: Recalls | None = None
     holds: Holds | None = None
     erases: Erases | None = None
+    costs: TellsCosts | None = None
 
 
 class Clock(Protocol):

@@ -128,15 +128,18 @@ class FrameLook:
 class LooksAtFrames(Protocol):
     """Single frames, served apart from the instances that they belong to: another way than what was read back."""
 
-    @property
-    def cost(self) -> str:
-        """What a look costs, as a sentence to be told before: ``""`` where it costs nothing."""
-        ...
-
     def look_at_frames(self, study: StudyRef, originals: Sequence[Fetched]) -> Iterator[FrameLook]:
         """Hold frames of each instance against those of its original.
 
         Raises:
             ArchiveError: the archive cannot be read.
         """
+        ...
+
+
+class TellsCosts(Protocol):
+    """An archive whose operator is paid for more than keeping."""
+
+    def reading(self) -> str:
+        """What reading costs beyond time, as a sentence that is told before a verification."""
         ...

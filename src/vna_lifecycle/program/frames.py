@@ -12,12 +12,6 @@ if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
 
 
-def cost_of_frames(program: Program) -> str:
-    """What looking at the target's frames costs, as a sentence; ``""`` where it costs nothing, or cannot be done."""
-    frames = program.archive(program.config.migration.target).frames
-    return frames.cost if frames is not None else ""
-
-
 def sample_frames(program: Program, wave: str, *, sample: int = 20, tell: Tell = silent) -> FramesSeen:
     """Hold frames of some transferred studies of a wave against their originals; see `look_at_frames`.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.board import Board
+from vna_lifecycle.adapters.healthimaging.costs import Costs
 from vna_lifecycle.adapters.healthimaging.erasure import Erasure
 from vna_lifecycle.adapters.healthimaging.imports import Imports
 from vna_lifecycle.adapters.healthimaging.leftovers import Leftovers
@@ -42,4 +43,5 @@ def open_archive(
         frames=FrameLooks(access, library),
         withdraws=Withdrawal(access, library, retrieval),
         erases=Erasure(access, library),
+        costs=Costs(),
     )

@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
     from vna_lifecycle.adapters.healthimaging.frames import Pixels
 
-COST: Final = (
-    "Looking at frames moves the image sets to the frequent tier, which costs more for the next 30 days, and "
-    "retrieves each frame at the service's price."
-)
 _RETRIEVED: Final = 3  # frames of an instance: the first, the one in the middle, the last
 
 
@@ -47,11 +43,6 @@ class FrameLooks:
 
     _access: Access
     _library: Library
-
-    @property
-    def cost(self) -> str:
-        """What the service charges for."""
-        return COST
 
     def look_at_frames(self, study: StudyRef, originals: Sequence[Fetched]) -> Iterator[FrameLook]:
         """For each original: some frames as they are retrieved, then the checksums of all.
