@@ -79,7 +79,7 @@ class Transfer:
     _again: Later = field(factory=Later, init=False)
     _stop: VnaLifecycleError | None = field(default=None, init=False)
     _paused: bool = field(default=False, init=False)
-    _waiting: str = field(default="waiting to try again", init=False)
+    _waiting: str = field(default="waiting for the target, or to try again", init=False)
     _lost: int = field(default=0, init=False)
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
