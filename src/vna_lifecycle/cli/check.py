@@ -32,6 +32,12 @@ POWERS: Final = {
     "staged": "lets go of staged copies",
     "frames": "serves single frames",
     "probes": "can be probed",
+    "truth": "brings its own database",
+    "tiers": "moves objects between tiers",
+    "recalls": "recalls objects from slow tiers",
+    "holds": "keeps objects under hold",
+    "erases": "erases objects for good",
+    "costs": "tells what reading costs",
 }
 
 
@@ -63,7 +69,7 @@ class ArchiveCheck:
         roles = f", {' and '.join(self.roles)}" if self.roles else ", not used"
         lines = [f"  {self.name} ({self.plugin}{roles})"]
         if self.powers:
-            lines.append(f"    answers; {', '.join(POWERS.get(power, power) for power in self.powers)}")
+            lines.append(f"    answers; {', '.join(POWERS[power] for power in self.powers)}")
         seen = ((each.name, f"{each.value} {each.unit}".rstrip()) for each in self.observations)
         lines += [f"    {heading(name)}: {spoken(value)}" for name, value in seen]
         if self.error:

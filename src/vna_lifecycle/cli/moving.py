@@ -76,6 +76,8 @@ def plan_lines(planned: WavePlan) -> list[str]:
     """For people."""
     lines = []
     for wave in planned.waves:
+        if not wave.studies:
+            continue  # a note says that it gets nothing new; what it had it keeps
         along = f" ({wave.came_along} along with the same patient's other studies)" if wave.came_along else ""
         lines.append(
             f"{wave.name}: {counted(wave.studies, 'study')}{along}, {counted(wave.instances, 'instance')}, "

@@ -4,9 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from vna_lifecycle.cli import main
+from vna_lifecycle.cli.check import POWERS
 from vna_lifecycle.errors import ArchiveUnreachable, ConfigurationError
 from vna_lifecycle.ports import Archive, Observation, Part, StudyQuery
 from vna_lifecycle.program import Program
@@ -100,3 +102,7 @@ def test_what_probing_shows_is_told_without_its_control_characters(
     assert told["archives"][0]["powers"] == ["reads", "probes"]
     assert told["archives"][0]["observations"] == [{"name": "longest-answer", "value": "12\x1b[2J", "unit": "s"}]
     assert "longest answer: 12\\x1b[2J s" in text
+
+
+def test_every_power_that_an_archive_may_have_has_words() -> None:
+    assert {power.name for power in attrs.fields(Archive)} == POWERS.keys()
