@@ -81,7 +81,7 @@ class Journal:
         self.ledger.move_cursor(SUBSCRIBERS, size)
 
     def sync(self) -> bool:
-        """Fold what the ledger has and the current state lacks, others' decisions too; whether there was any.
+        """Fold what the ledger has and the current state lacks; whether there is anything new, also what others folded.
 
         Raises:
             LedgerReplaced: the ledger is an older or another one than the current state was folded from.
@@ -95,8 +95,8 @@ class Journal:
         size = self.ledger.size()
         for first in range(folded, size, PROJECTED_AT_ONCE):
             self._project(list(self.ledger.read(first, min(first + PROJECTED_AT_ONCE, size))))
-        self._folded = size
-        return folded < size
+        before, self._folded = self._folded, size
+        return size > before
 
     def _project(self, events: Sequence[RecordedEvent]) -> None:
         if events:
