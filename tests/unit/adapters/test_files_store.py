@@ -7,10 +7,12 @@ import fcntl
 import hashlib
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -407,5 +409,18 @@ def test_a_sweep_that_takes_a_new_incoming_folder_does_not_stop_the_store(
         flock(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", sweeping)
-    assert _store(archive, items[1:]) == ["stored"] * 4
+    assert _store(archive, items[1:3]) == ["stored"] * 2
     assert taken
+    monkeypatch.undo()
+    made, lost = tempfile.mkdtemp, []
+
+    def swept(**named: Any) -> str:
+        folder = made(**named)
+        if not lost:
+            lost.append(folder)
+            Path(folder).rmdir()
+        return folder
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    assert _store(archive, items[3:]) == ["stored"] * 2
+    assert lost

@@ -24,11 +24,15 @@ def incoming_folder(root: Path) -> Iterator[Path]:
     parent.mkdir(exist_ok=True)
     while True:
         folder = Path(tempfile.mkdtemp(prefix="", dir=parent))
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        # Until it is locked, a sweep may take it for an abandoned one.
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if folder.exists():
             break
-        os.close(descriptor)  # a sweep took it for an abandoned one before it was locked
+        os.close(descriptor)
     try:
         yield folder
     finally:
