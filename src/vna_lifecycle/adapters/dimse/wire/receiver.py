@@ -141,7 +141,8 @@ class Receiver:
             serve(channel, self._service, client_certificate(connection), full=full)
         except ArchiveError as problem:
             if not self._closing.is_set():
-                _LOG.info("an association ended early: %s", problem)
+                # Its text, not the error: whoever keeps the record would keep all that was received.
+                _LOG.info("an association ended early: %s", str(problem))
             channel.abort()
         else:
             channel.finish()
