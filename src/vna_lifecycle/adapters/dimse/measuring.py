@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -92,6 +93,9 @@ def side_by_side(caller: Caller, question: Callable[[], None]) -> str:
     best, rate, borne, count = 1, 0.0, 0, 1
     while borne < most:
         try:
+            with ExitStack() as held:  # all at once: quick answers would let fewer associations do for many questions
+                for _ in range(count):
+                    held.enter_context(caller.questions())
             now = _rate(count, question)
         except ArchiveError:
             return f"{borne} accepted; with {count} some are refused: set associations = {max(borne, 1)}"
