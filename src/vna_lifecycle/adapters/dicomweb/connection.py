@@ -19,7 +19,8 @@ from urllib3.exceptions import HTTPError
 from vna_lifecycle.adapters.dicomweb.pace import PacedConnection, PacedTlsConnection
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.adapters.dicomweb.trouble import PASSING, BrokenAnswer, redirect_error, status_error, transport_error
-from vna_lifecycle.errors import ArchiveError, ConfigurationError
+from vna_lifecycle.adapters.tls import tls_context
+from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.ports import Site
 
 CHUNK: Final = 256 << 10
@@ -46,7 +47,13 @@ class Connection:
         self._root = urlsplit(settings.url).path.rstrip("/")
         options: dict[str, Any] = {}
         if settings.url.startswith("https"):
-            options["ssl_context"] = _tls(settings)
+            options["ssl_context"] = tls_context(
+                ssl.Purpose.SERVER_AUTH,
+                ca=settings.tls_ca,
+                certificate=settings.tls_certificate,
+                key=settings.tls_key,
+                minimum=settings.tls_minimum,
+            )
         logging.getLogger("urllib3.connectionpool").addFilter(_names_no_study)
         self._pool: HTTPConnectionPool = connection_from_url(
             settings.url,
@@ -247,24 +254,3 @@ def _finish(answer: BaseHTTPResponse) -> None:
     except (HTTPError, OSError):
         pass
     answer.close()
-
-
-def _tls(settings: DicomwebSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.tls_ca)
-    except (OSError, ssl.SSLError) as problem:
-        raise _unusable("tls_ca", problem) from problem
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if settings.tls_minimum == "1.3" else ssl.TLSVersion.TLSv1_2
-    if settings.tls_certificate is not None:
-        try:
-            # An empty pass phrase: a key that has one is refused, instead of being asked for at a terminal.
-            context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
-        except (OSError, ssl.SSLError, ValueError) as problem:
-            raise _unusable("tls_certificate", problem) from problem
-    return context
-
-
-def _unusable(setting: str, problem: Exception) -> ConfigurationError:
-    why = getattr(problem, "strerror", None) or getattr(problem, "reason", None) or "it cannot be read"
-    message = f"not usable: {str(why).lower().replace('_', ' ')}"
-    return ConfigurationError(f"{setting} is {message}", problems=((setting, message),))

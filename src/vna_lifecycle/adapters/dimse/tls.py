@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
-from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.adapters.tls import tls_context
 
 
 def calling_context(settings: DimseSettings) -> ssl.SSLContext | None:
@@ -35,21 +35,10 @@ def listening_context(settings: DimseSettings) -> ssl.SSLContext | None:
 
 
 def _context(settings: DimseSettings, purpose: ssl.Purpose) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(purpose, cafile=settings.tls_ca)
-    except (OSError, ssl.SSLError) as problem:
-        raise _unusable("tls_ca", problem) from problem
-    context.minimum_version = ssl.TLSVersion.TLSv1_3 if settings.tls_minimum == "1.3" else ssl.TLSVersion.TLSv1_2
-    if settings.tls_certificate is not None:
-        try:
-            # An empty pass phrase: a key that has one is refused, instead of being asked for at a terminal.
-            context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
-        except (OSError, ssl.SSLError, ValueError) as problem:
-            raise _unusable("tls_certificate", problem) from problem
-    return context
-
-
-def _unusable(setting: str, problem: Exception) -> ConfigurationError:
-    why = getattr(problem, "strerror", None) or getattr(problem, "reason", None) or "it cannot be read"
-    message = f"not usable: {str(why).lower().replace('_', ' ')}"
-    return ConfigurationError(f"{setting} is {message}", problems=((setting, message),))
+    return tls_context(
+        purpose,
+        ca=settings.tls_ca,
+        certificate=settings.tls_certificate,
+        key=settings.tls_key,
+        minimum=settings.tls_minimum,
+    )
