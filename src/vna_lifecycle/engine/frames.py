@@ -36,8 +36,8 @@ class FramesSeen:
 
     def __str__(self) -> str:
         parts = [f"{counted(self.studies, 'study')} looked at, {self.differing} with frames that differ"]
-        parts += [f"{count} frames equal ({basis})" for basis, count in sorted(self.equal.items())]
-        parts += [f"{count} frames not decided ({why})" for why, count in sorted(self.undecided.items())]
+        parts += [f"{counted(count, 'frame')} equal ({basis})" for basis, count in sorted(self.equal.items())]
+        parts += [f"{counted(count, 'frame')} not decided ({why})" for why, count in sorted(self.undecided.items())]
         return "; ".join(parts)
 
 
