@@ -10,13 +10,13 @@ from attrs import frozen
 
 from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import FidelitySettings
-from vna_lifecycle.dicom.compare import compare_files
-from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
+from vna_lifecycle.dicom.compare import compare_entries, compare_files, entry_against
+from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID
-from vna_lifecycle.model.inventory import ManifestEntry, SeriesAttributes, StudyRecord
+from vna_lifecycle.model.inventory import ManifestEntry, Rung, SeriesAttributes, StudyRecord
 from vna_lifecycle.policy.person import Likeness, name_likeness
 from vna_lifecycle.ports import Fetched, Retrieved, StudyCase
 
@@ -232,16 +232,18 @@ def _objects(case: StudyCase, retrieved: Retrieved) -> Iterator[Finding]:
 
 def _compare(item: Fetched, expected: ManifestEntry, originals: Mapping[SOPInstanceUID, Fetched]) -> str | None:
     """``""`` for the same bytes, None for the same instance in another encoding, else what is different."""
-    if dataset_sha256(item.path)[0] == expected.digest.dataset_sha256:
-        return ""
-    digest = examine_file(item.path).digest
-    header = digest.header_sha256 == expected.digest.header_sha256
-    pixels = digest.pixel_sha256 == expected.digest.pixel_sha256
-    if header and pixels:
-        return None
+    found = entry_against(item.path, expected)
+    rung = compare_entries(expected, found)
+    if rung >= Rung.EQUIVALENT:
+        return "" if rung is Rung.HASHED else None
     original = originals.get(expected.sop_instance_uid)
     if original is None:
-        return ", ".join(what for what, same in (("header", header), ("pixels", pixels)) if not same)
+        there, meant = found.digest, expected.digest
+        same = {
+            "header": there.header_sha256 == meant.header_sha256,
+            "pixels": there.pixel_sha256 == meant.pixel_sha256,
+        }
+        return ", ".join(what for what, equal in same.items() if not equal)
     comparison = compare_files(original.path, item.path)
     if comparison.rung is not None:
         return None

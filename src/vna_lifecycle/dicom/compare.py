@@ -6,16 +6,16 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vna_lifecycle.dicom.canonical import canonical_header
 from vna_lifecycle.dicom.dataset import open_dataset
-from vna_lifecycle.dicom.decoded import comparable_decoded, decoded_digest
+from vna_lifecycle.dicom.decoded import LOSSLESS, comparable_decoded, decoded_digest
 from vna_lifecycle.dicom.dictionary import keyword_of
-from vna_lifecycle.dicom.digest import examine_file
+from vna_lifecycle.dicom.digest import Examined, dataset_sha256, examine_file
 from vna_lifecycle.dicom.limits import LIMITS, Limits
 from vna_lifecycle.dicom.source import file_source
-from vna_lifecycle.model.inventory import Rung
+from vna_lifecycle.model.inventory import ManifestEntry, Rung
 from vna_lifecycle.ports import ConflictClass
 
 PATIENT_MODULE: Final = frozenset(
@@ -95,6 +95,59 @@ def attribute_digests(path: Path, *, limits: Limits = LIMITS) -> dict[int, bytes
         if last >= 0:
             digests[last] = digest.digest()
     return digests
+
+
+def entry_of(path: Path, examined: Examined, *, decoded: bool = False) -> ManifestEntry:
+    """A file as an entry of a manifest; ``decoded``: with the digest of header and decoded frames, where it has one.
+
+    Raises:
+        DicomRefused: it is not a DICOM instance that can be trusted.
+        OSError: it cannot be opened or read.
+    """
+    record, digest = examined.record, examined.digest
+    if decoded and digest.pixel_sha256 and record.transfer_syntax in LOSSLESS:
+        digest = evolve(digest, decoded_sha256=decoded_digest(path).sha256)
+    return ManifestEntry(
+        sop_instance_uid=record.sop_instance_uid,
+        series_uid=record.series_uid,
+        sop_class_uid=record.sop_class_uid,
+        transfer_syntax=record.transfer_syntax,
+        size=path.stat().st_size,
+        digest=digest,
+    )
+
+
+def entry_against(path: Path, expected: ManifestEntry, *, locator: str = "") -> ManifestEntry:
+    """What a file holds, to be compared with ``expected``; decoded only where nothing less can show that it is equal.
+
+    Raises:
+        DicomRefused: it is not a DICOM instance that can be trusted.
+        OSError: it cannot be opened or read.
+    """
+    digest, _ = dataset_sha256(path)
+    if digest == expected.digest.dataset_sha256:
+        return expected
+    examined = examine_file(path, locator=locator)
+    other = examined.digest.pixel_sha256 != expected.digest.pixel_sha256
+    lossless = comparable_decoded(expected.transfer_syntax, examined.record.transfer_syntax)
+    return entry_of(path, examined, decoded=other and lossless and bool(expected.digest.decoded_sha256))
+
+
+def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:
+    """The strongest rung at which two instances of one SOP Instance UID are the same.
+
+    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams, or, between lossless syntaxes,
+    the same once decoded. Otherwise they are only LISTED under the same UID, or SIZED alike.
+    """
+    a, b = one.digest, other.digest
+    if a.dataset_sha256 == b.dataset_sha256:
+        return Rung.HASHED
+    if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256):
+        return Rung.EQUIVALENT
+    lossless = comparable_decoded(one.transfer_syntax, other.transfer_syntax)
+    if lossless and a.decoded_sha256 and a.decoded_sha256 == b.decoded_sha256:
+        return Rung.EQUIVALENT
+    return Rung.SIZED if a.dataset_size == b.dataset_size else Rung.LISTED
 
 
 def conflict_class(a: Path, b: Path, *, limits: Limits = LIMITS) -> ConflictClass:

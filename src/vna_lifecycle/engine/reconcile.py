@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
+from vna_lifecycle.dicom.compare import compare_entries
 from vna_lifecycle.dicom.decoded import comparable_decoded
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
@@ -83,23 +84,6 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
         undecided=tuple(undecided),
         rung=weakest,
     )
-
-
-def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:
-    """The strongest rung at which two instances of one SOP Instance UID are the same.
-
-    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams, or, between lossless syntaxes,
-    the same once decoded. Otherwise they are only LISTED under the same UID, or SIZED alike.
-    """
-    a, b = one.digest, other.digest
-    if a.dataset_sha256 == b.dataset_sha256:
-        return Rung.HASHED
-    if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256):
-        return Rung.EQUIVALENT
-    lossless = comparable_decoded(one.transfer_syntax, other.transfer_syntax)
-    if lossless and a.decoded_sha256 and a.decoded_sha256 == b.decoded_sha256:
-        return Rung.EQUIVALENT
-    return Rung.SIZED if a.dataset_size == b.dataset_size else Rung.LISTED
 
 
 def _undecided(one: ManifestEntry, other: ManifestEntry) -> bool:

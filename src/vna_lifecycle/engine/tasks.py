@@ -11,13 +11,12 @@ from typing import Protocol
 
 from attrs import evolve, frozen
 
-from vna_lifecycle.dicom.compare import conflict_class
-from vna_lifecycle.dicom.decoded import LOSSLESS, comparable_decoded, decoded_digest
-from vna_lifecycle.dicom.digest import Examined, dataset_sha256, examine_file
+from vna_lifecycle.dicom.compare import conflict_class, entry_against, entry_of
+from vna_lifecycle.dicom.digest import examine_file
 from vna_lifecycle.engine.reconcile import ReadBack
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import Digest, InstanceRecord, Manifest, ManifestEntry, Rung
+from vna_lifecycle.model.inventory import InstanceRecord, Manifest, ManifestEntry, Rung
 from vna_lifecycle.ports import (
     Archive,
     Cancellation,
@@ -212,7 +211,7 @@ def look(archive: str, study: StudyRef, item: Fetched, required: Rung = Rung.HAS
     listed = item.record
     try:
         examined = examine_file(item.path, locator=listed.locator)
-        digest = examined.digest if required > Rung.EQUIVALENT else _with_decoded(item, examined)
+        entry = entry_of(item.path, examined, decoded=required <= Rung.EQUIVALENT)
     except DicomRefused as refusal:
         return FetchFailure(record=listed, code=refusal.code, message=str(refusal))
     except OSError as error:
@@ -221,21 +220,7 @@ def look(archive: str, study: StudyRef, item: Fetched, required: Rung = Rung.HAS
     if (served.sop_instance_uid, served.study_uid) != (listed.sop_instance_uid, study.study_uid):
         message = "the object that was served is not the one that was listed"
         return FetchFailure(record=listed, code="not-as-listed", message=message)
-    entry = ManifestEntry(
-        sop_instance_uid=served.sop_instance_uid,
-        series_uid=served.series_uid,
-        sop_class_uid=served.sop_class_uid,
-        transfer_syntax=served.transfer_syntax,
-        size=item.path.stat().st_size,
-        digest=digest,
-    )
-    return SpooledObject(archive=archive, fetched=evolve(item, digest=digest), entry=entry)
-
-
-def _with_decoded(item: Fetched, examined: Examined) -> Digest:
-    if not examined.digest.pixel_sha256 or examined.record.transfer_syntax not in LOSSLESS:
-        return examined.digest
-    return evolve(examined.digest, decoded_sha256=decoded_digest(item.path).sha256)
+    return SpooledObject(archive=archive, fetched=evolve(item, digest=entry.digest), entry=entry)
 
 
 def _settle(uid: SOPInstanceUID, found: Sequence[SpooledObject], chosen: str | None) -> SpooledObject | HeldInstance:
@@ -338,26 +323,8 @@ def _fetched(bench: Workbench, items: Iterator[Fetched | FetchFailure]) -> Itera
 
 def _read(item: Fetched, expected: ManifestEntry) -> ManifestEntry | FetchFailure:
     try:
-        digest, _ = dataset_sha256(item.path)
-        if digest == expected.digest.dataset_sha256:
-            return expected
-        examined = examine_file(item.path, locator=item.record.locator)
-        other = examined.digest.pixel_sha256 != expected.digest.pixel_sha256
-        needed = other and comparable_decoded(expected.transfer_syntax, examined.record.transfer_syntax)
-        digest_now = _with_decoded(item, examined) if needed and expected.digest.decoded_sha256 else examined.digest
+        return entry_against(item.path, expected, locator=item.record.locator)
     except DicomRefused as refusal:
         return FetchFailure(record=item.record, code=refusal.code, message=str(refusal))
     except OSError as error:
         return FetchFailure(record=item.record, code="unreadable", message=error.strerror or "unreadable")
-    return _entry(examined.record, digest_now, item)
-
-
-def _entry(record: InstanceRecord, digest: Digest, item: Fetched) -> ManifestEntry:
-    return ManifestEntry(
-        sop_instance_uid=record.sop_instance_uid,
-        series_uid=record.series_uid,
-        sop_class_uid=record.sop_class_uid,
-        transfer_syntax=record.transfer_syntax,
-        size=item.path.stat().st_size,
-        digest=digest,
-    )

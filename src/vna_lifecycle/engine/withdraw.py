@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import evolve, frozen
 
 from vna_lifecycle.catalog import StudyWork
+from vna_lifecycle.dicom.compare import compare_entries
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import Attempt
 from vna_lifecycle.engine.progress import Progress, Tell, silent
-from vna_lifecycle.engine.reconcile import compare_entries
 from vna_lifecycle.engine.sources import awaited, contents_of, fetch_again
 from vna_lifecycle.engine.tasks import Workbench, read_back
 from vna_lifecycle.errors import StateError

@@ -20,11 +20,10 @@ from vna_lifecycle.adapters.healthimaging.deletion import BUSY, Deletion
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import ImageSet, Stored
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
-from vna_lifecycle.dicom.decoded import LOSSLESS, decoded_digest
-from vna_lifecycle.dicom.digest import examine_file
+from vna_lifecycle.dicom.compare import compare_entries, entry_against
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import Digest, Manifest, ManifestEntry
+from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
 from vna_lifecycle.ports import ConflictClass, Outcome, Receipt, StoreFailure
 
 _Answer = Receipt | StoreFailure
@@ -95,7 +94,7 @@ class Withdrawal:
                     sop_instance=record.sop_instance_uid,
                     image_set=stored.image_set,
                 )
-                return _same(path, entry.digest)
+                return compare_entries(entry, entry_against(path, entry)) >= Rung.EQUIVALENT
             except (ClientError, DicomRefused):
                 return False
 
@@ -138,16 +137,3 @@ class Withdrawal:
         except ClientError:
             return False
         return True
-
-
-def _same(path: Path, digest: Digest) -> bool:
-    """Whether a file is the one of a digest: the same bytes, header and codestreams, or header and decoded frames."""
-    examined = examine_file(path, locator="")
-    found = examined.digest
-    if found.dataset_sha256 == digest.dataset_sha256:
-        return True
-    if (found.header_sha256, found.pixel_sha256) == (digest.header_sha256, digest.pixel_sha256):
-        return True
-    if not digest.decoded_sha256 or examined.record.transfer_syntax not in LOSSLESS:
-        return False
-    return decoded_digest(path).sha256 == digest.decoded_sha256
