@@ -107,7 +107,7 @@ class DecidingMachine(RuleBasedStateMachine):
     @rule(place=st.sampled_from(PLACES), kind=st.sampled_from(KINDS), number=st.integers(1, 3))
     def find(self, place: str, kind: str, number: int) -> None:
         finding = Finding(kind=kind, severity=Severity.BLOCKER, message=f"number {number}", check="odd")
-        journal = self.program._journal(None)
+        journal = self.program.records.journal()
         journal.record([journal.finding(finding, wave=place)])
         self.open[place].add((kind, number))
 

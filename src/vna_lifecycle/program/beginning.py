@@ -1,16 +1,13 @@
-"""How a program comes to be, and how its catalog is opened."""
+"""How a program comes to be."""
 
 from __future__ import annotations
 
 import secrets
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.config import Config, load_config, template
-from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.errors import CatalogCorrupt, ConfigurationError, StateError
+from vna_lifecycle.errors import ConfigurationError, StateError
 from vna_lifecycle.ledger import Draft, Ledger, generate_key, load_key, public_key_text
 from vna_lifecycle.model.event import ProgramCreated
 from vna_lifecycle.plugin import Plugins
@@ -63,43 +60,3 @@ def existing(layout: Layout, plugins: Plugins) -> Config:
     if not layout.ledger.exists():
         raise StateError("program.toml is there, the program is not", hint="Make it: vna-lifecycle init")
     return config
-
-
-def open_records(layout: Layout, clock: Clock, opened: ExitStack) -> tuple[Vault, Ledger, Catalog]:
-    """Open what a program keeps, each to be closed by ``opened``; see `Program.open`."""
-    vault = Vault.open(layout.vault, layout.keys)
-    opened.callback(vault.close)
-    ledger = Ledger.open(layout.ledger, clock=clock, signing_key=load_key(layout.signing_key))
-    opened.callback(ledger.close)
-    ledger.check_end()
-    catalog = _open_catalog(layout, ledger, vault, clock)
-    opened.callback(catalog.close)
-    return vault, ledger, catalog
-
-
-def _open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) -> Catalog:
-    """Open the catalog and bring it up to the ledger. A damaged one is set aside: all it held can be found.
-
-    Raises:
-        CatalogCorrupt: it is damaged.
-        LedgerReplaced: the ledger is not the one that it was folded from.
-    """
-    path = layout.catalog
-    try:
-        with ExitStack() as opened:
-            catalog = Catalog.open(path, label=vault.label)
-            opened.callback(catalog.close)
-            Journal(ledger, catalog, vault, actor=SERVICE).sync()
-            opened.pop_all()
-    except CatalogCorrupt as error:
-        aside = path.with_name(f"catalog-damaged-{clock():%Y%m%dT%H%M%S}.db")
-        for suffix in ("", "-wal", "-shm"):
-            damaged = path.with_name(path.name + suffix)
-            if damaged.exists():
-                damaged.rename(aside.with_name(aside.name + suffix))
-        raise CatalogCorrupt(
-            f"{error} (it was set aside as {aside.name})",
-            path=aside,
-            hint="Waves and states come back from the ledger. Then: vna-lifecycle inventory, plan, transfer",
-        ) from error
-    return catalog

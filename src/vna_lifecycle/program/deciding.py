@@ -28,7 +28,7 @@ def deciding(program: Program, *, by: str, key: str = "") -> Deciding:
         ConfigurationError: there is nothing where the key should be.
     """
     return Deciding(
-        journal=program._journal(None),
+        journal=program.records.journal(),
         terms=gate_terms(program),
         by=by,
         key=resolve_secret(key, Path.cwd()) if key else "",

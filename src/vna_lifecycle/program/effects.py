@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from vna_lifecycle._version import __version__
 from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
@@ -20,7 +19,6 @@ from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.transfer import Transfer
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult, withdraw_wave
-from vna_lifecycle.model.event import LeaseTaken
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import WavePlan
 from vna_lifecycle.program.accepting import hold_back
@@ -29,17 +27,6 @@ from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
-
-
-def begin(program: Program, journal: Journal, epoch: int, verb: str) -> None:
-    """Put on record who takes over effects, and what for."""
-    taken = LeaseTaken(
-        epoch=epoch,
-        verb=verb,
-        software=f"vna_lifecycle {__version__}",
-        plugins=program.plugins.versions,
-    )
-    journal.record([(f"lease/{epoch}", taken)])
 
 
 def plan(program: Program, journal: Journal, *, dry_run: bool) -> WavePlan:

@@ -18,7 +18,7 @@ def sample_frames(program: Program, wave: str, *, sample: int = 20, tell: Tell =
     Raises:
         StateError: there is no such wave, or the target serves no single frames.
     """
-    with program._effects("frames") as journal:
+    with program.records.effects("frames") as journal:
         journal.sync()
         bench = local_bench(program, Pacing(program.config.execution, program.clock))
-        return look_at_frames(journal, bench, program._wave(wave), program.config.migration.target, sample, tell)
+        return look_at_frames(journal, bench, program.records.wave(wave), program.config.migration.target, sample, tell)

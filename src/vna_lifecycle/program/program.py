@@ -6,7 +6,7 @@ import datetime as dt
 import secrets
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +20,6 @@ from vna_lifecycle.engine.cutover import CutoverResult, result_of
 from vna_lifecycle.engine.decide_acceptance import SIGNS_OFF, SignOffOnRecord, WaiverOnRecord
 from vna_lifecycle.engine.gate import gate, readiness_of
 from vna_lifecycle.engine.inventory import InventoryResult
-from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.pending import Pending, pending
 from vna_lifecycle.engine.profile import Profile, read_profile, record_profile
 from vna_lifecycle.engine.progress import Tell, silent
@@ -28,8 +27,8 @@ from vna_lifecycle.engine.status import Status, take_status
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult
-from vna_lifecycle.errors import StateError, VnaLifecycleError
-from vna_lifecycle.ledger import InclusionProof, Lease, Verification
+from vna_lifecycle.errors import VnaLifecycleError
+from vna_lifecycle.ledger import InclusionProof, Verification
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
@@ -38,11 +37,12 @@ from vna_lifecycle.policy.readiness import Readiness
 from vna_lifecycle.ports import Archive, Clock
 from vna_lifecycle.program import accepting, effects
 from vna_lifecycle.program.archives import OpenArchives
-from vna_lifecycle.program.beginning import SERVICE, begin, existing, open_records
+from vna_lifecycle.program.beginning import begin, existing
 from vna_lifecycle.program.bench import site, utc_now
 from vna_lifecycle.program.deciding import ask_to_cut_over, deciding, known_person
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
+from vna_lifecycle.program.records import Records
 from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.terms import gate_terms
 
@@ -64,10 +64,8 @@ class Program:
         self._layout = Layout(folder)
         self.clock = clock
         self._archives = OpenArchives(self._open_archive)
-        with ExitStack() as opened:
-            self.vault, self.ledger, self.catalog = open_records(self._layout, clock, opened)
-            opened.callback(self._archives.close)
-            self._opened = opened.pop_all()
+        self.records = Records(self._layout, clock, plugins)
+        self.vault, self.ledger, self.catalog = self.records.vault, self.records.ledger, self.records.catalog
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -97,7 +95,9 @@ class Program:
 
     def close(self) -> None:
         """Release archives and databases; what fails to close keeps none of the others open."""
-        self._opened.close()
+        with ExitStack() as closing:
+            closing.callback(self.records.close)
+            closing.callback(self._archives.close)
 
     def __enter__(self) -> Self:
         return self
@@ -136,24 +136,24 @@ class Program:
 
         Then the sources' databases are read; an extract that cannot be used is a ConfigurationError, after all else.
         """
-        with self._effects("inventory") as journal:
+        with self.records.effects("inventory") as journal:
             return effects.inventory(self, journal, archives or self.config.migration.sources, progress)
 
     def read_truth(self, archives: Sequence[str] = ()) -> list[TruthResult]:
         """Read the databases of the named sources (all, unless named) again, without an inventory."""
-        with self._effects("truth") as journal:
+        with self.records.effects("truth") as journal:
             return read_truths(self, journal, archives or self.config.migration.sources)
 
     def profile(self, archive: str, *, renew: bool = False) -> Profile | None:
         """How an archive was last seen to behave, None before any look; with ``renew``, it is observed now."""
         if not renew:
-            return read_profile(self._journal(None), archive)
-        with self._effects("profile") as journal:
+            return read_profile(self.records.journal(), archive)
+        with self.records.effects("profile") as journal:
             return record_profile(journal, archive, self.archive(archive).probes)
 
     def plan(self, *, dry_run: bool = False) -> WavePlan:
         """Fill the waves of program.toml from the latest inventories."""
-        with self._effects("plan") as journal:
+        with self.records.effects("plan") as journal:
             return effects.plan(self, journal, dry_run=dry_run)
 
     def transfer(self, wave: str | Wave, *, retry: bool = False, progress: Tell = silent) -> TransferResult:
@@ -165,11 +165,11 @@ class Program:
             StateError: there is no such wave.
             ArchiveError, StorageError: the wave had to stop; the same call goes on from there.
         """
-        name = self._wave(wave)
+        name = self.records.wave(wave)
         migration = self.config.migration
         for archive in (*migration.sources, migration.target):
             self.archive(archive)  # one that is not there to begin with is told at once
-        with self._effects("transfer") as journal:
+        with self.records.effects("transfer") as journal:
             return effects.transfer(self, journal, name, retry=retry, tell=progress)
 
     def accept(self, wave: str | Wave, *, census: bool = False, progress: Tell = silent) -> Readiness:
@@ -182,8 +182,8 @@ class Program:
             StateError: there is no such wave, nothing of it was transferred, or its samples are used up.
             ArchiveError, StorageError: acceptance had to stop; the same call takes it up.
         """
-        name = self._wave(wave)
-        with self._effects("accept") as journal:
+        name = self.records.wave(wave)
+        with self.records.effects("accept") as journal:
             seed = secrets.token_hex(SEED_BYTES)
             accepting.accept(self, journal, name, seed=seed, census=census, tell=progress)
             return readiness_of(journal, gate_terms(self), name)
@@ -204,34 +204,36 @@ class Program:
         With ``study``, a Study Instance UID or label, those of this study alone. With ``superseded`` also copies in
         whose place the source holds other content by now under the same UID: the older content is then gone.
         """
-        name, by, study = self._wave(wave), known_person(self, by), self._study(study)
+        name, by, study = self.records.wave(wave), known_person(self, by), self.records.study(study)
         request = WithdrawRequest(by=by, reason=reason, study=study, superseded=superseded, dry_run=dry_run)
-        with self._effects("withdraw") as journal:
+        with self.records.effects("withdraw") as journal:
             return effects.withdraw(self, journal, name, request, progress)
 
     def catch_up(self, *, sample: int = 20, seed: int = 0, progress: Tell = silent) -> list[CatchUpResult]:
         """Inventory the sources again, compare with the pass before, and fetch touched and sampled studies again."""
         self.take_inventory(progress=progress)
-        with self._effects("catch-up") as journal:
+        with self.records.effects("catch-up") as journal:
             return effects.catch_up_sources(self, journal, sample=sample, seed=seed, tell=progress)
 
     # ------------------------------------------------------------------------------------------------ decisions
 
     def pause(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
         """Stop work on a wave, or on all, from any process: studies in flight are finished."""
-        decide.pause(self._journal(None), self._wave(wave), by=known_person(self, by), reason=reason)
+        decide.pause(self.records.journal(), self.records.wave(wave), by=known_person(self, by), reason=reason)
 
     def resume(self, wave: str | Wave = "", *, by: str, reason: str = "") -> None:
         """Let work on a wave, or on all, go on."""
-        decide.resume(self._journal(None), self._wave(wave), by=known_person(self, by), reason=reason)
+        decide.resume(self.records.journal(), self.records.wave(wave), by=known_person(self, by), reason=reason)
 
     def held(self, wave: str | None = None) -> list[decide.HeldContent]:
         """Contents that wait for a decision: several under one SOP Instance UID."""
-        return list(decide.held_contents(self._journal(None), wave))
+        return list(decide.held_contents(self.records.journal(), wave))
 
     def choose(self, sop_instance_uid: str, content: str, *, by: str, reason: str) -> decide.HeldContent:
         """Decide which of several contents a SOP Instance UID stands for, by the beginning of its SHA-256."""
-        return decide.choose(self._journal(None), sop_instance_uid, content, by=known_person(self, by), reason=reason)
+        return decide.choose(
+            self.records.journal(), sop_instance_uid, content, by=known_person(self, by), reason=reason
+        )
 
     def waive(
         self,
@@ -253,9 +255,9 @@ class Program:
             ConfigurationError: the person, the key, the reason or the day cannot be used.
             StateError: there is no such finding.
         """
-        name = self._wave(wave)
+        name = self.records.wave(wave)
         decision = deciding(self, by=by, key=key)
-        return decision.waive(name, finding, study=self._study(study), reason=reason, expires=expires)
+        return decision.waive(name, finding, study=self.records.study(study), reason=reason, expires=expires)
 
     def withdraw_waiver(self, waiver: str, *, by: str, reason: str) -> None:
         """A waiver shall not hold any more.
@@ -274,7 +276,7 @@ class Program:
             ConfigurationError: the person, the key or the day cannot be used.
             StateError: acceptance has not passed, or the wave has changed since.
         """
-        return deciding(self, by=by, key=key).sign(self._wave(wave), meaning=meaning, expires=expires)
+        return deciding(self, by=by, key=key).sign(self.records.wave(wave), meaning=meaning, expires=expires)
 
     def cutover(self, *, by: str, reason: str, dry_run: bool = False) -> CutoverResult:
         """Ask the gate whether reading may be switched to the target; what it says goes on record with all it saw.
@@ -286,19 +288,19 @@ class Program:
         """
         person = known_person(self, by)
         if dry_run:
-            return result_of(gate(self._synced(), gate_terms(self)))
-        with self._effects("cutover") as journal:
+            return result_of(gate(self.records.synced(), gate_terms(self)))
+        with self.records.effects("cutover") as journal:
             return ask_to_cut_over(self, journal, by=person, reason=reason)
 
     # ------------------------------------------------------------------------------------------------ looking
 
     def waivers(self) -> list[WaiverOnRecord]:
         """Every waiver on record, with what it covers and whether it holds today."""
-        return list(decide_acceptance.waivers_on_record(self._synced(), gate_terms(self)))
+        return list(decide_acceptance.waivers_on_record(self.records.synced(), gate_terms(self)))
 
     def sign_offs(self) -> list[SignOffOnRecord]:
         """Every sign-off on record, with whether it holds today."""
-        return list(decide_acceptance.sign_offs_on_record(self._synced(), gate_terms(self)))
+        return list(decide_acceptance.sign_offs_on_record(self.records.synced(), gate_terms(self)))
 
     def readiness(self, wave: str | Wave) -> Readiness:
         """Whether a wave may be used for care today, with everything that is required.
@@ -306,15 +308,15 @@ class Program:
         Raises:
             StateError: there is no such wave.
         """
-        return readiness_of(self._synced(), gate_terms(self), self._wave(wave))
+        return readiness_of(self.records.synced(), gate_terms(self), self.records.wave(wave))
 
     def status(self) -> Status:
         """Where the program stands: imported and ready, side by side."""
-        return take_status(self.name, self._synced(), gate_terms(self))
+        return take_status(self.name, self.records.synced(), gate_terms(self))
 
     def acceptance(self, wave: str | Wave) -> Acceptance | None:
         """All figures of the latest acceptance of a wave that ended; None before any."""
-        return accepting.latest(self._journal(None), self._wave(wave))
+        return accepting.latest(self.records.journal(), self.records.wave(wave))
 
     def checks(self) -> list[accepting.CheckInfo]:
         """Every registered acceptance check, by name: who brings it, what it is shown, and whether it must tell."""
@@ -327,7 +329,7 @@ class Program:
     def pending(self, wave: str | Wave, *, retry: bool = False) -> Pending:
         """What `transfer` would take up now."""
         attempts = self.config.execution.attempts
-        return pending(self.catalog, self._wave(wave), attempts=attempts, retry=retry)
+        return pending(self.catalog, self.records.wave(wave), attempts=attempts, retry=retry)
 
     def refused(self) -> Iterator[tuple[str, Refused]]:
         """What the latest passes over the sources could not trust, each with its archive."""
@@ -339,7 +341,7 @@ class Program:
         Raises:
             EvidenceErased: it was erased on purpose.
         """
-        return self._journal(None).read_finding(line.evidence_ref)
+        return self.records.journal().read_finding(line.evidence_ref)
 
     def findings(self, wave: str | None = None, *, settled: bool = False) -> list[FindingLine]:
         """What was found and is open, of one wave or of all, oldest first; also what is settled, if asked."""
@@ -371,30 +373,3 @@ class Program:
         config = self.config.archive(name)
         plugin = self.plugins.registry.archives[config.plugin]
         return plugin.open(config.settings, site(self.folder, name, self.clock, self.cancelled))
-
-    @contextmanager
-    def _effects(self, verb: str) -> Iterator[Journal]:
-        with Lease.take(self.ledger, self._layout.lease, holder=verb) as lease:
-            journal = self._journal(lease.epoch)
-            effects.begin(self, journal, lease.epoch, verb)
-            yield journal
-
-    def _journal(self, epoch: int | None) -> Journal:
-        notify = self.plugins.notify if self.plugins.listening else None
-        return Journal(self.ledger, self.catalog, self.vault, actor=SERVICE, epoch=epoch, notify=notify)
-
-    def _synced(self) -> Journal:
-        journal = self._journal(None)
-        journal.sync()
-        return journal
-
-    def _study(self, study: str) -> str:
-        """The label of a study that is given by its UID, or by its label."""
-        return study if not study or self.catalog.work_on(study) is not None else self.vault.label(study)
-
-    def _wave(self, wave: str | Wave) -> str:
-        name = wave.name if isinstance(wave, Wave) else wave
-        known = self.catalog.wave_names()
-        if name and name not in known:
-            raise StateError(f"there is no wave {name!r}", hint=f"Planned are: {', '.join(known) or 'none yet'}")
-        return name

@@ -17,7 +17,7 @@ def sweep_staged(program: Program, wave: str = "", *, dry_run: bool = False) -> 
     Raises:
         StateError: there is no such wave, or the target stages nothing.
     """
-    with program._effects("sweep") as journal:
+    with program.records.effects("sweep") as journal:
         journal.sync()
         bench = local_bench(program, Pacing(program.config.execution, program.clock))
-        return sweep(journal, bench, program._wave(wave), program.config.migration.target, dry_run=dry_run)
+        return sweep(journal, bench, program.records.wave(wave), program.config.migration.target, dry_run=dry_run)

@@ -150,7 +150,7 @@ class Simulation:
         return dataset_sha256(path)[0]
 
     def _members(self, reference: str) -> Iterator[tuple[str, str]]:
-        return self.program._journal(None).members(reference)
+        return self.program.records.journal().members(reference)
 
     def _changed(self, before: bytes | None, after: bytes | None) -> None:
         self._changes.append(Change(before=before, after=after, size=self.program.ledger.size()))

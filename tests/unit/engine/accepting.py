@@ -83,7 +83,7 @@ def equip(world: Any, *plugins: Any, builtin: bool = False) -> None:
 
 def run(program: Program, wave: str = "all", *, seed: str = "", census: bool = False) -> Acceptance:
     """Accept a wave with a seed of one's own."""
-    with program._effects("accept") as journal:
+    with program.records.effects("accept") as journal:
         return accept(
             program, journal, wave, seed=seed or secrets.token_hex(32), census=census, tell=lambda progress: None
         )

@@ -39,7 +39,7 @@ def accepted(world: Any, watch: Watch) -> Any:
 
 
 def again(program: Any, wave: str = "all", *names: str) -> tuple[int, int, int, tuple[str, ...]]:
-    with program._effects("cutover") as journal:
+    with program.records.effects("cutover") as journal:
         looked = look_again_at(program, journal, wave, names or ("watch",))
     return looked.new, looked.still, looked.settled, looked.not_assessed
 

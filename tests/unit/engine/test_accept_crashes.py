@@ -282,6 +282,6 @@ def chosen(program: Program, result: Acceptance) -> set[str]:
 
     assert result.verdict is not None
     [drawn] = [r.event for r in told(program) if isinstance(r.event, SampleDrawn) and r.event.attempt == result.attempt]
-    members = ((stratum, label) for label, stratum in program._journal(None).members(drawn.population_ref))
+    members = ((stratum, label) for label, stratum in program.records.journal().members(drawn.population_ref))
     sizes = {stratum.stratum: stratum.size for stratum in result.verdict.strata}
     return {label for labels in draw_by_stratum(drawn.seed, members, sizes).values() for label in labels}

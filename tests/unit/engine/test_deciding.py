@@ -83,7 +83,7 @@ class Decided:
                 study=reference,
                 subjects=(subject,) if subject else (),
             )
-            journal = program._journal(None)
+            journal = program.records.journal()
             journal.record([journal.finding(finding, wave=wave)])
 
 
@@ -358,7 +358,7 @@ def test_a_waiver_on_record_counts_only_if_it_is_what_was_signed(
         waive(program, expires=dt.date(2030, 6, 30))
         (event,) = [each.event for each in program.ledger.read() if isinstance(each.event, FindingsWaived)]
         text = statement({**json.loads(event.statement), "waiver": "forged", **said})
-        journal = program._journal(None)
+        journal = program.records.journal()
         if "covers_ref" in on_record:
             on_record = {"covers_ref": journal.keep_members([("x", "")])}
         signature = sign(text, read_private((d.folder / "mallory").read_text()))
@@ -406,7 +406,7 @@ def test_an_acceptance_that_did_not_pass_or_is_outdated_cannot_be_signed(decided
 
 
 def gate_of(program: Program, reference: str) -> dict[str, Any]:
-    gate: dict[str, Any] = program._journal(None).facts(reference)
+    gate: dict[str, Any] = program.records.journal().facts(reference)
     return gate
 
 
@@ -481,7 +481,7 @@ def test_a_look_at_the_target_that_gives_no_result_refuses_cutover(decided: Make
         program.accept("all")
         program.sign("all", by="mallory", key=KEY)
         program.waive("headers-only", by="alice", reason="none")
-        journal, terms = program._journal(None), gate_terms(program)
+        journal, terms = program.records.journal(), gate_terms(program)
         result = cut_over(journal, terms, lambda wave: False, by="alice", reason="now", cancelled=lambda: False)
         assert result is not None
         assert result.reasons == (

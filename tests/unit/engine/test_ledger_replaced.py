@@ -178,7 +178,7 @@ def test_who_looks_while_another_process_appends_takes_nothing_from_it(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     w = planned(world)
-    with w.open() as worker, w.open() as reader, worker._effects("test") as work:
+    with w.open() as worker, w.open() as reader, worker.records.effects("test") as work:
 
         def pause(key: str) -> None:
             work.record([(key, WavePaused(wave="all", by="mallory", reason=key))])

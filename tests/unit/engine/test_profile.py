@@ -63,7 +63,7 @@ def test_what_an_archive_says_of_itself_is_kept_beside_what_the_inventory_shows(
     with w.open() as program:
         program.take_inventory()
         probing = Probing()
-        with program._effects("profile") as journal:
+        with program.records.effects("profile") as journal:
             first = record_profile(journal, "old", probing)
             assert first.values()["versioning"] == "on"
             assert first.values()["delay"] == "3 ms"

@@ -127,7 +127,7 @@ def test_where_sources_differ_in_content_nothing_is_stored_before_a_decision(wor
 
 def test_only_one_process_has_effects_while_others_read_and_decide(world: Any) -> None:
     w = world(SPECS)
-    with w.open() as one, w.open() as other, one._effects("test"):
+    with w.open() as one, w.open() as other, one.records.effects("test"):
         with pytest.raises(LeaseHeld):
             other.take_inventory()
         assert other.status().ledger_size > 0
