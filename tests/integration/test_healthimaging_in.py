@@ -13,69 +13,22 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
+from peers.healthimaging_program import make_program
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
-from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.objects import ObjectSpec
 
 __all__ = ["make_place"]
 
 pytestmark = pytest.mark.peer
 
-PROGRAM = """
-[program]
-name = "In"
-[archives.folder]
-plugin = "files"
-path = "folder"
-[archives.aws]
-plugin = "healthimaging"
-datastore_id = "{store}"
-data_access_role_arn = "arn:aws:iam::123456789012:role/import"
-staging = "s3://{bucket}/{root}stage/"
-results = "s3://{bucket}/{root}results/"
-region = "us-east-1"
-endpoint_url = "{endpoint}"
-s3_endpoint_url = "{s3}"
-access_key_id = "env:HI_KEY"
-secret_access_key = "env:HI_SECRET"
-job_starts_per_second = 50.0
-poll_seconds = 0.1
-results_patience = 20.0
-[migration]
-sources = ["folder"]
-target = "aws"
-verify = "equivalent"
-[[waves]]
-name = "all"
-[execution]
-reserve_bytes = 0
-workers = 2
-"""
 SPECS = [
     ObjectSpec(study=study, instance=number, patient_id=f"P{study}", transfer_syntax=syntax)
     for study, syntax in enumerate((JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian), 1)
     for number in (1, 2, 3)
 ]
-
-
-def program_of(place: Place, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("HI_KEY", place.fake.keys.access_key_id)
-    monkeypatch.setenv("HI_SECRET", place.fake.keys.secret_access_key)
-    (folder / "folder").mkdir()
-    for number, spec in enumerate(SPECS):
-        (folder / "folder" / f"{number}.dcm").write_bytes(dicom_bytes(spec))
-    text = PROGRAM.format(
-        store=place.store.id,
-        bucket=place.bucket,
-        root=place.root,
-        endpoint=place.fake.endpoint_url,
-        s3=server.endpoint_url,
-    )
-    (folder / "program.toml").write_text(text)
-    Program.init(folder)
-    return folder
 
 
 def stored_instances(place: Place) -> list[str]:
@@ -86,10 +39,8 @@ def test_a_wave_is_imported_awaited_and_read_back(
     make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = make_place(wall=True, timing=Timing(waiting=0.1, running=0.3), faults=Faults(lag=0.3))
-    with Program.open(program_of(place, seaweed, tmp_path, monkeypatch)) as program:
-        program.take_inventory()
-        [wave] = program.plan().waves
-        result = program.transfer(wave)
+    with Program.open(make_program(place, seaweed, tmp_path, monkeypatch, SPECS)) as program:
+        result = program.transfer("all")
         assert (result.outcome, result.transferred) == ("complete", 3), str(result)
     assert stored_instances(place) == sorted(spec.sop_instance_uid for spec in SPECS)
 
@@ -100,10 +51,8 @@ def test_what_a_completed_job_did_not_import_leaves_its_studies_incomplete(
     """Of three studies, one has a failed file, one a file in a non-primary set, and only the third is transferred."""
     faults = Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"}, conflict={SPECS[3].sop_instance_uid})
     place = make_place(wall=True, timing=Timing(running=0.2), faults=faults)
-    with Program.open(program_of(place, seaweed, tmp_path, monkeypatch)) as program:
-        program.take_inventory()
-        [wave] = program.plan().waves
-        result = program.transfer(wave)
+    with Program.open(make_program(place, seaweed, tmp_path, monkeypatch, SPECS)) as program:
+        result = program.transfer("all")
         assert (result.transferred, result.incomplete + result.failed) == (1, 2), str(result)
 
 
@@ -116,10 +65,8 @@ def test_the_service_gives_its_reasons_for_what_a_job_did_not_take(
 ) -> None:
     faults = Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"})
     place = make_place(wall=True, timing=Timing(running=0.2), faults=faults)
-    with Program.open(program_of(place, seaweed, tmp_path, monkeypatch)) as program:
-        program.take_inventory()
-        [wave] = program.plan().waves
-        program.transfer(wave)
+    with Program.open(make_program(place, seaweed, tmp_path, monkeypatch, SPECS)) as program:
+        program.transfer("all")
         line = next(line for line in program.catalog.batches() if line.refused)
     show = ["jobs", "show", line.batch, "--program", str(tmp_path)]
     capsys.readouterr()

@@ -5,19 +5,16 @@ The service is not in the process that is killed, and what is staged lies in Sea
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import evolve
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
+from peers.healthimaging_program import command, held, make_program, said
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.dicom.scan import scan_file
@@ -29,44 +26,6 @@ __all__ = ["make_place"]
 
 pytestmark = pytest.mark.peer
 
-WRAPPER = Path(__file__).with_name("killed_program.py")
-FOLDER = """
-[archives.folder]
-plugin = "files"
-path = "folder"
-"""
-STORE = """
-[archives.aws]
-plugin = "healthimaging"
-datastore_id = "{store}"
-data_access_role_arn = "arn:aws:iam::123456789012:role/import"
-staging = "s3://{bucket}/{root}stage/"
-results = "s3://{bucket}/{root}results/"
-region = "us-east-1"
-endpoint_url = "{endpoint}"
-s3_endpoint_url = "{s3}"
-access_key_id = "env:HI_KEY"
-secret_access_key = "env:HI_SECRET"
-job_starts_per_second = 50.0
-poll_seconds = 0.1
-results_patience = 20.0
-"""
-REST = """
-[program]
-name = "HealthImaging"
-[migration]
-sources = ["{source}"]
-target = "{target}"
-verify = "equivalent"
-[[waves]]
-name = "all"
-[execution]
-reserve_bytes = 0
-workers = 2
-[acceptance]
-max_defect_rate = 0.2
-confidence = 0.8
-"""
 SYNTAXES = (JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
 SPECS = [
     ObjectSpec(
@@ -82,52 +41,6 @@ SPECS = [
     for number in (1, 2, 3)
 ]
 UIDS = sorted(spec.sop_instance_uid for spec in SPECS)
-
-
-def planned(place: Place, server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, *, into: bool = True) -> Path:
-    monkeypatch.setenv("HI_KEY", place.fake.keys.access_key_id)
-    monkeypatch.setenv("HI_SECRET", place.fake.keys.secret_access_key)
-    (folder / "folder").mkdir()
-    store = STORE.format(
-        store=place.store.id,
-        bucket=place.bucket,
-        root=place.root,
-        endpoint=place.fake.endpoint_url,
-        s3=server.endpoint_url,
-    )
-    if into:
-        for number, spec in enumerate(SPECS):
-            (folder / "folder" / f"{number}.dcm").write_bytes(dicom_bytes(spec))
-    ends = {"source": "folder", "target": "aws"} if into else {"source": "aws", "target": "folder"}
-    (folder / "program.toml").write_text(REST.format(**ends) + FOLDER + store)
-    Program.init(folder)
-    with Program.open(folder) as program:
-        program.take_inventory()
-        program.plan()
-    return folder
-
-
-def command(folder: Path, *verb: str, point: str = "-", nth: int = 1, when: str = "after") -> int:
-    arguments = [sys.executable, str(WRAPPER), str(folder.with_name("links.log")), point, str(nth), when]
-    done = subprocess.run(
-        [*arguments, *verb, "--program", str(folder)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode in (0, 1, -signal.SIGKILL), done.stdout + done.stderr
-    return done.returncode
-
-
-def said(capsys: pytest.CaptureFixture[str], *verb: str) -> tuple[int, Any]:
-    capsys.readouterr()
-    code = main([*verb, "--json"])
-    return code, json.loads(capsys.readouterr().out)
-
-
-def held(place: Place) -> dict[bool, list[str]]:
-    """What the data store holds, by whether its image set is primary; what was imported twice is there twice."""
-    found: dict[bool, list[str]] = {True: [], False: []}
-    for image_set in place.store.present():
-        found[image_set.latest.primary] += image_set.latest.instances
-    return {primary: sorted(uids) for primary, uids in found.items()}
 
 
 ADAPTER = "vna_lifecycle.adapters.healthimaging"
@@ -162,7 +75,7 @@ def test_a_killed_import_goes_on_and_imports_nothing_twice(
     when: str,
 ) -> None:
     place = make_place(wall=True, timing=Timing(waiting=0.1, running=0.3), faults=Faults(lag=0.2))
-    folder = planned(place, seaweed, tmp_path, monkeypatch)
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, SPECS)
     assert command(folder, "transfer", "all", point=point, nth=nth, when=when) == -signal.SIGKILL
     with Program.open(folder) as program:
         assert program.transfer("all").outcome == "complete"
@@ -177,7 +90,7 @@ def test_a_wave_into_the_data_store_ends_ready_and_what_looking_costs_is_told_fi
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = make_place(wall=True, timing=Timing(running=0.3), faults=Faults(lag=0.2))
-    folder = planned(place, seaweed, tmp_path, monkeypatch)
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, SPECS)
     with Program.open(folder) as program:
         assert program.transfer("all").outcome == "complete"
         readiness = program.accept("all")
@@ -192,7 +105,7 @@ def test_a_wave_out_of_the_data_store_ends_ready_also_when_it_was_killed(
 ) -> None:
     place = make_place(wall=True)
     place.fake.put(place.store, [dicom_bytes(spec) for spec in SPECS])
-    folder = planned(place, seaweed, tmp_path, monkeypatch, into=False)
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, into=False)
     killed = command(folder, "transfer", "all", point="vna_lifecycle.engine.tasks:store_study", nth=2)
     assert killed == -signal.SIGKILL
     with Program.open(folder) as program:
@@ -221,7 +134,7 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
         conflict={names[6]},
     )
     place = make_place(wall=True, timing=Timing(running=0.3), faults=faults)
-    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS))
     code, moved = said(capsys, "transfer", "all", "--program", folder)
     assert (code, moved["waves"][0]["transferred"]) == (1, 1)
     _, listed = said(capsys, "findings", "--program", folder)
@@ -256,9 +169,7 @@ def test_what_was_imported_is_withdrawn_and_can_be_moved_again(
 ) -> None:
     """Also what a job put into a non-primary image set, which no reader is shown."""
     place = make_place(wall=True, faults=Faults(conflict={SPECS[6].sop_instance_uid}), deletion_seconds=0.5)
-    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
-    settings = Path(folder, "program.toml")
-    settings.write_text(settings.read_text().replace("poll_seconds", "changes_per_second = 50.0\npoll_seconds"))
+    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS))
     said(capsys, "transfer", "all", "--program", folder)
     assert held(place)[False] == [SPECS[6].sop_instance_uid]
     because = ("--by", "lee", "--reason", "wrong data store", "--program", folder)
@@ -282,7 +193,7 @@ def test_sampled_frames_are_held_against_their_originals_and_the_cost_is_told_fi
 ) -> None:
     """Checksums of decoded frames prove nothing yet: they are counted apart, and cannot fail a study."""
     place = make_place(wall=True)
-    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS))
     look = ("jobs", "frames", "all", "--sample", "0", "--program", folder)
     said(capsys, "transfer", "all", "--program", folder)
     assert main([*look, "--dry-run"]) == 0
@@ -314,7 +225,7 @@ def test_staged_copies_go_once_their_studies_were_read_back_and_not_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = make_place(wall=True, faults=Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"}))
-    folder = str(planned(place, seaweed, tmp_path, monkeypatch))
+    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS))
 
     def staged() -> int:
         listed = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")
