@@ -268,7 +268,7 @@ def error_table() -> str:
 
 def port_classes(level: int = 3) -> str:
     """Every interface and value of ports, room by room, in the order of the source."""
-    rooms = ("archive", "reading", "writing", "governing", "knowing", "accepting")
+    rooms = ("archive", "reading", "writing", "remedying", "governing", "knowing", "accepting")
     modules = [importlib.import_module(f"{ports.__name__}.{room}") for room in rooms]
     found = [
         value

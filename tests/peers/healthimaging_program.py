@@ -114,6 +114,7 @@ def said(capsys: pytest.CaptureFixture[str], *verb: str) -> tuple[int, Any]:
 
 def held(place: Place) -> dict[bool, list[str]]:
     """What the data store holds, by whether its image set is primary; what was imported twice is there twice."""
+    place.fake.service.advance()  # what is being deleted without delay is gone
     found: dict[bool, list[str]] = {True: [], False: []}
     for image_set in place.store.present():
         found[image_set.latest.primary] += image_set.latest.instances

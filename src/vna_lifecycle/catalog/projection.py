@@ -134,6 +134,16 @@ def _apply_to_study(studies: Studies, recorded: on_record.RecordedEvent) -> bool
         case on_record.ContentChosen():  # by any process at any time: a study that is in flight sees it next time
             studies.choose(event.study, event.instance, event.content)
             studies.move_if_waiting(event.study, event.kind)
+        case on_record.RemedyIntended():
+            studies.move(event.study, event.kind)
+        case on_record.StudyRemedied():
+            proved = _copied(event, "instances", "size", "rung", "expected_ref", "read_back_ref")
+            cleared = dict.fromkeys(_COUNTS, 0) | {"matched": event.instances}
+            studies.move(event.study, event.kind, **proved, **cleared, **_NO_FAILURE)
+            studies.touch(event.wave, recorded.sequence)
+        case on_record.RemedyFailed():
+            seen = _copied(event, "matched", "missing", "differ", "extra", "expected_ref", "code")
+            studies.move(event.study, event.kind, **seen)
         case on_record.WithdrawIntended():
             studies.move(event.study, event.kind, token=event.token)
         case on_record.StudyWithdrawn():  # an expectation is kept as long as copies may be there

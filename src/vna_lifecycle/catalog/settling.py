@@ -29,6 +29,10 @@ def follow(connection: Connection, sequence: int, event: on_record.Event) -> Non
             settle(connection, sequence, *_of(event.study, Origin.TRANSFER), not_(_LASTING))
         case on_record.StudyTransferred():
             settle(connection, sequence, *_of(event.study, Origin.CATCH_UP))
+        case on_record.StudyRemedied():
+            settle(connection, sequence, *_of(event.study, Origin.TRANSFER), not_(_LASTING))
+            settle(connection, sequence, *_of(event.study, Origin.CATCH_UP))
+            settle(connection, sequence, *_of(event.study, Origin.WITHDRAW))
         case on_record.WithdrawIntended():
             settle(connection, sequence, *_of(event.study, Origin.WITHDRAW))
         case on_record.StudyWithdrawn():

@@ -29,6 +29,7 @@ POWERS: Final = {
     "jobs": "tells of its import jobs",
     "commits": "is asked for storage commitment",
     "withdraws": "lets go of copies",
+    "admits": "corrects what it set aside",
     "staged": "lets go of staged copies",
     "frames": "serves single frames",
     "probes": "can be probed",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from attrs import asdict
 from cyclopts import App, Parameter
 
-from vna_lifecycle.cli.options import HERE, PLAIN, DryRun, ProgramFolder, Show
+from vna_lifecycle.cli.options import HERE, PLAIN, By, DryRun, ProgramFolder, Reason, Show
 from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
@@ -15,6 +15,7 @@ from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.counting import counted
 
 if TYPE_CHECKING:
+    from vna_lifecycle.engine.remedy_record import StudyRemedy
     from vna_lifecycle.ports import JobReport
     from vna_lifecycle.program import Program
 
@@ -147,6 +148,45 @@ def look_at_frames(
     else:
         say(f"{wave}: {found}")
     return int(bool(found and found.differing))
+
+
+@app.command(name="remedy")
+def remedy_what_was_set_aside(
+    subject: Annotated[str, Parameter(name="WAVE|STUDY", help="A wave's name, or a study's UID or label.")],
+    /,
+    *,
+    by: By,
+    reason: Reason,
+    dry_run: DryRun = False,
+    program: ProgramFolder = HERE,
+    show: Show = PLAIN,
+) -> int:
+    """Correct what the target set aside, so that readers are shown it: say what disagrees, change it, read it back.
+
+    Only what was set aside is changed, never what readers were shown before. Exit code 1 if something was left.
+    """
+    from vna_lifecycle.program.remedying import remedy_set_aside
+
+    with opened(program) as opening, telling() as tell:
+        result = remedy_set_aside(opening, subject, by=by, reason=reason, dry_run=dry_run, tell=tell)
+    if show.json:
+        print_json({"dry_run": dry_run, **asdict(result)})
+    else:
+        for study in result.studies:
+            _say_remedy(study)
+        say(str(result) + ("; nothing was changed (--dry-run)" if dry_run else ""))
+    return int(not dry_run and result.count("remedied") < len(result.studies))
+
+
+def _say_remedy(study: StudyRemedy) -> None:
+    say(safe(f"study {study.study_uid}: {study.outcome}" + (f": {study.message}" if study.message else "")))
+    for place in study.places:
+        say(safe(f"  {place.place}, version {place.version}: {counted(len(place.subjects), 'instance')}"))
+        for each in place.corrections:
+            before, after = ("absent" if one is None else repr("\\".join(one)) for one in (each.before, each.after))
+            say(safe(f"    {each.keyword}: {before} -> {after}"))
+        if not place.corrections:
+            say("    nothing disagrees any more")
 
 
 def _asked(program: Program, job: str) -> JobReport:

@@ -95,7 +95,7 @@ def wave_facts(journal: Journal, terms: GateTerms, wave: str) -> WaveFacts:
         name=wave,
         studies=status.studies,
         imported=status.imported,
-        incomplete=status.count(MigrationState.INCOMPLETE),
+        incomplete=status.count(MigrationState.INCOMPLETE) + status.count(MigrationState.REMEDYING),
         failed=status.count(MigrationState.FAILED),
         withdrawn=status.count(MigrationState.WITHDRAWN),
         held=tuple(decisions.held(wave)),

@@ -206,12 +206,16 @@ class Journal:
             study=StudyRef(study_uid=StudyUID(study["study_uid"]), label=study["label"]) if study else None,
         )
 
+    def keep_change(self, scope: str, value: object) -> str:
+        """Keep what is changed of a study's objects, with its values, as JSON under its scope; `facts` reads it."""
+        return self._keep_json(scope, value)
+
     def keep_facts(self, value: object) -> str:
         """Keep facts about the program (no identifiers) as JSON; the address. Durable before the next events are."""
         return self._keep_json(PROGRAM_SCOPE, value)
 
     def facts(self, address: str) -> Any:
-        """What `keep_facts` kept."""
+        """What `keep_facts` or `keep_change` kept."""
         return json.loads(self.vault.get(address))
 
     def _put_evidence(self) -> None:

@@ -20,6 +20,17 @@ _UNANSWERED_REMEDY = "See that the target knows where we listen for its reports,
 _NOT_COMMITTED_REMEDY = "Ask the target's administrator why; the source must not let go of these instances before"
 
 
+def _not_stored_remedy(code: str, conflict: ConflictClass | None) -> str:
+    if conflict is not None:
+        return "Nothing was overwritten. Compare both objects, and settle which one is true"
+    if code == "non-primary":
+        return "See what disagrees with what readers are shown, then correct it: vna-lifecycle jobs remedy --dry-run"
+    return (
+        "Look for the target's own reason (of an import: vna-lifecycle jobs show --ask) and mend the object at the "
+        "source, or the setting there; then transfer the wave again with --retry"
+    )
+
+
 @frozen(kw_only=True)
 class Attempt:
     """One attempt at one study."""
@@ -122,7 +133,7 @@ def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
             check=CHECK,
             study=study,
             subjects=tuple(failure.sop_instance_uid for failure in refused),
-            remedy="Nothing was overwritten. Compare both objects, and settle which one is true",
+            remedy=_not_stored_remedy(code, conflict),
         )
     for code in sorted({warning for receipt in summary.warned for warning in receipt.warnings}):
         warned = [receipt for receipt in summary.warned if code in receipt.warnings]

@@ -43,7 +43,7 @@ class TransferResult:
             outcome=outcome,
             studies=status.studies,
             transferred=status.imported,
-            incomplete=status.count(MigrationState.INCOMPLETE),
+            incomplete=status.count(MigrationState.INCOMPLETE) + status.count(MigrationState.REMEDYING),
             failed=status.count(MigrationState.FAILED),
             remaining=to_do(status),
             size=so_far.size,

@@ -129,7 +129,8 @@ def withdraw_wave(
 
 def _work(journal: Journal, wave: str) -> Iterator[StudyWork]:
     after = ""
-    while page := journal.catalog.work(wave, (*WITHDRAWABLE, *WITH_COPIES), after=after, limit=500):
+    states = (*WITHDRAWABLE, MigrationState.REMEDYING, *WITH_COPIES)
+    while page := journal.catalog.work(wave, states, after=after, limit=500):
         after = page[-1].label
         yield from filter(_may_go, page)
 
@@ -146,7 +147,8 @@ def _only(journal: Journal, wave: str, label: str) -> StudyWork:
 
 
 def _may_go(work: StudyWork) -> bool:
-    return work.state in WITHDRAWABLE or (work.state in WITH_COPIES and bool(work.expected_ref))
+    has_copies = work.state in WITH_COPIES and bool(work.expected_ref)
+    return has_copies or work.state in (*WITHDRAWABLE, MigrationState.REMEDYING)
 
 
 @frozen(kw_only=True)
@@ -171,6 +173,10 @@ class Withdrawal:
             StateError: the target has no way to take copies back.
         """
         study = self.study
+        if self.work.state is MigrationState.REMEDYING:
+            why, remedy = "its objects are being corrected at the target", "End that first: vna-lifecycle jobs remedy"
+            self._keep("remedy-unfinished", (), why, remedy)
+            return None
         empty = Manifest(study_uid=study.study_uid, entries=())
         if not self.work.expected_ref:  # nothing was ever stored of it
             self._never_stored()

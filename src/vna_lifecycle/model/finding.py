@@ -32,7 +32,7 @@ class Origin(enum.Enum):
 
     A ``transfer`` finding is settled by the study's next attempt, a ``withdraw`` finding by its next withdrawal, a
     ``catch-up`` finding when the study has moved again, a ``check`` finding when its wave is examined again, a
-    ``hold`` finding when its study is released.
+    ``hold`` finding when its study is released. A ``remedy`` finding stays until its study is withdrawn.
     """
 
     TRANSFER = "transfer"
@@ -40,9 +40,12 @@ class Origin(enum.Enum):
     CATCH_UP = "catch-up"
     CHECK = "check"
     HOLD = "hold"
+    REMEDY = "remedy"
 
 
-STEPS: Final = frozenset({Origin.TRANSFER.value, Origin.WITHDRAW.value, Origin.CATCH_UP.value})
+STEPS: Final = frozenset(
+    {Origin.TRANSFER.value, Origin.WITHDRAW.value, Origin.CATCH_UP.value, Origin.REMEDY.value}
+)
 """What ``check`` says of findings that a step of the engine made: no acceptance check may have such a name."""
 
 LASTING: Final = "stored-with-warning-"

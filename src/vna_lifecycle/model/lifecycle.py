@@ -12,7 +12,8 @@ class MigrationState(enum.Enum):
     """A study's place in the migration.
 
     ``transferred`` means copied, read back and reconciled in full; it says nothing about readiness for care. ``held``
-    means held back before storing, by a finding that must be decided or gone first.
+    means held back before storing, by a finding that must be decided or gone first. ``remedying`` means that objects
+    are being corrected at the target.
     """
 
     DISCOVERED = "discovered"
@@ -24,6 +25,7 @@ class MigrationState(enum.Enum):
     STORED = "stored"
     TRANSFERRED = "transferred"
     INCOMPLETE = "incomplete"
+    REMEDYING = "remedying"
     FAILED = "failed"
     WITHDRAWING = "withdrawing"
     WITHDRAWN = "withdrawn"
@@ -67,6 +69,9 @@ TRANSITIONS: Final[Mapping[tuple[MigrationState, str], MigrationState]] = Mappin
         (_S.INCOMPLETE, "study-fetched"): _S.FETCHED,
         (_S.INCOMPLETE, "study-failed"): _S.FAILED,
         (_S.INCOMPLETE, "withdraw-intended"): _S.WITHDRAWING,
+        (_S.INCOMPLETE, "remedy-intended"): _S.REMEDYING,
+        (_S.REMEDYING, "study-remedied"): _S.TRANSFERRED,
+        (_S.REMEDYING, "remedy-failed"): _S.INCOMPLETE,
         (_S.FAILED, "study-fetched"): _S.FETCHED,
         (_S.FAILED, "study-failed"): _S.FAILED,
         (_S.FAILED, "withdraw-intended"): _S.WITHDRAWING,

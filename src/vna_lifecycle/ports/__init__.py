@@ -61,6 +61,13 @@ from vna_lifecycle.ports.reading import (
     StudyQuery,
     TellsCosts,
 )
+from vna_lifecycle.ports.remedying import (
+    AdmitsSetAside,
+    Changed,
+    ChangeRefused,
+    Disagreement,
+    SetAside,
+)
 from vna_lifecycle.ports.writing import (
     Batch,
     CommitsStorage,
@@ -84,10 +91,13 @@ from vna_lifecycle.ports.writing import (
 
 __all__ = [
     "AcceptanceCheck",
+    "AdmitsSetAside",
     "Archive",
     "Batch",
     "BatchLimits",
     "Cancellation",
+    "ChangeRefused",
+    "Changed",
     "Clock",
     "Collision",
     "CommitsStorage",
@@ -96,6 +106,7 @@ __all__ = [
     "Demographics",
     "Depth",
     "DescriptionUse",
+    "Disagreement",
     "Done",
     "Erases",
     "FetchFailure",
@@ -124,6 +135,7 @@ __all__ = [
     "Remnant",
     "Retrieved",
     "Secrets",
+    "SetAside",
     "SharedContent",
     "Site",
     "SourceAdapter",

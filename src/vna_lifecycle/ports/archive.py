@@ -11,6 +11,7 @@ from attrs import frozen
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
 from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter, TellsCosts
+from vna_lifecycle.ports.remedying import AdmitsSetAside
 from vna_lifecycle.ports.writing import (
     CommitsStorage,
     ImportsInBatches,
@@ -35,6 +36,7 @@ class Archive:
     staged: LetsGoOfStaged | None = None
     frames: LooksAtFrames | None = None
     withdraws: Withdraws | None = None
+    admits: AdmitsSetAside | None = None
     tiers: Tiers | None = None
     recalls: Recalls | None = None
     holds: Holds | None = None

@@ -67,6 +67,8 @@ def why_not_there(work: StudyWork) -> str:
             return ", ".join(f"{counted(count, 'instance')} {what}" for count, what in counts if count)
         case MigrationState.HELD:
             return work.code.replace("-", " ")
+        case MigrationState.REMEDYING:
+            return "objects are being corrected at the target, and are not all read back yet"
         case MigrationState.WITHDRAWING | MigrationState.WITHDRAWN:
             return "this program's copies were taken back from the target"
         case _:

@@ -56,6 +56,7 @@ _NEEDS_SOMEBODY: Final = frozenset(
         MigrationState.HELD,
         MigrationState.FAILED,
         MigrationState.INCOMPLETE,
+        MigrationState.REMEDYING,
         MigrationState.WITHDRAWING,
         MigrationState.WITHDRAWN,
     }

@@ -23,6 +23,9 @@ AFTER: Final[Mapping[str, str]] = MappingProxyType(
         "study-changed": "planned",
         "study-held": "held",
         "study-released": "planned",
+        "remedy-intended": "remedying",
+        "study-remedied": "transferred",
+        "remedy-failed": "incomplete",
         "withdraw-intended": "withdrawing",
         "study-withdrawn": "withdrawn",
     }

@@ -94,9 +94,42 @@ def of_study(kind: str, study: str, wave: str, number: int) -> Event:
             )
         case "study-withdrawn":
             return on_record.StudyWithdrawn(study=study, wave=wave, token="", instances=1)
+        case "remedy-intended":
+            return remedy_intended(study, wave, number)
+        case "study-remedied":
+            return on_record.StudyRemedied(
+                study=study,
+                wave=wave,
+                turn=number,
+                instances=number,
+                size=number * 10,
+                rung="equivalent",
+                explained=1,
+                expected_ref=f"e{number}",
+                read_back_ref=f"r{number}",
+            )
+        case "remedy-failed":
+            return on_record.RemedyFailed(
+                study=study,
+                wave=wave,
+                turn=number,
+                code=f"c{number}",
+                matched=number,
+                missing=1,
+                differ=2,
+                extra=3,
+                explained=0,
+                expected_ref=f"e{number}",
+            )
         case "content-chosen":
             return on_record.ContentChosen(study=study, instance="i", content=f"k{number}", by="p", reason="")
     raise AssertionError(kind)
+
+
+def remedy_intended(study: str, wave: str, number: int) -> Event:
+    return on_record.RemedyIntended(
+        study=study, wave=wave, turn=number, by="p", reason="", places=1, instances=1, attributes=(), record_ref=""
+    )
 
 
 def found(kind: str, check: str, wave: str, study: str = "", evidence: str = "e0", severity: str = "blocker") -> Event:

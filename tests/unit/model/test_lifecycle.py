@@ -26,7 +26,7 @@ def test_every_kind_in_the_table_is_an_event_of_the_ledger() -> None:
 
 def test_a_study_is_transferred_only_by_being_read_back_after_it_was_stored() -> None:
     ways = {(before, kind) for (before, kind), after in TRANSITIONS.items() if after is MigrationState.TRANSFERRED}
-    assert ways == {(MigrationState.STORED, "study-transferred")}
+    assert ways == {(MigrationState.STORED, "study-transferred"), (MigrationState.REMEDYING, "study-remedied")}
 
 
 def test_an_event_that_cannot_happen_in_a_state_is_refused() -> None:

@@ -16,6 +16,7 @@ from vna_lifecycle.adapters.healthimaging.looking import FrameLooks
 from vna_lifecycle.adapters.healthimaging.notices import Notices
 from vna_lifecycle.adapters.healthimaging.probing import Probing
 from vna_lifecycle.adapters.healthimaging.reading import Reader
+from vna_lifecycle.adapters.healthimaging.remedy import Remedies
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
 from vna_lifecycle.adapters.healthimaging.settings import HealthImagingSettings
 from vna_lifecycle.adapters.healthimaging.staging import Stager
@@ -41,6 +42,7 @@ def open_archive(
         probes=Probing(access, library, retrieval),
         staged=Leftovers(access),
         frames=FrameLooks(access, library),
+        admits=Remedies(access, library),
         withdraws=Withdrawal(access, library, retrieval),
         erases=Erasure(access, library),
         costs=Costs(),

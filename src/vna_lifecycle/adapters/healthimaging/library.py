@@ -11,7 +11,14 @@ from botocore.exceptions import ClientError
 
 from vna_lifecycle.adapters.aws.trouble import code_of
 from vna_lifecycle.adapters.healthimaging.access import Access
-from vna_lifecycle.adapters.healthimaging.records import ImageSet, Stored, Unreadable, read_metadata
+from vna_lifecycle.adapters.healthimaging.records import (
+    ImageSet,
+    Levels,
+    Stored,
+    Unreadable,
+    read_levels,
+    read_metadata,
+)
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.ports import StudyQuery
 
@@ -161,6 +168,18 @@ class Library:
                 yield from read_metadata(blob, image_set)
             except Unreadable as trouble:
                 raise ArchiveError(f"{self._access.site.name}: {trouble}", archive=self._access.site.name) from None
+
+    def levels(self, image_set: ImageSet) -> Levels | None:
+        """What an image set says of its patient, study and series; None where it was deleted meanwhile.
+
+        Raises:
+            ArchiveError: metadata cannot be had, or cannot be read.
+        """
+        blob = self._metadata(image_set)
+        try:
+            return None if blob is None else read_levels(blob)
+        except Unreadable as trouble:
+            raise ArchiveError(f"{self._access.site.name}: {trouble}", archive=self._access.site.name) from None
 
     def _metadata(self, image_set: ImageSet) -> bytes | None:
         asked = {"datastoreId": self._access.datastore_id, "imageSetId": image_set.id}

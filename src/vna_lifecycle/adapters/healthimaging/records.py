@@ -58,6 +58,17 @@ class ImageSet:
     earlier: bool = False
 
 
+@frozen(kw_only=True)
+class Levels:
+    """What all instances of an image set share: values by keyword, as texts; empty without a value.
+
+    Sequences and private elements are left out.
+    """
+
+    series_uid: str
+    values: Mapping[str, tuple[str, ...]]
+
+
 class Unreadable(ValueError):
     """Metadata that is not what the service documents."""
 
@@ -96,6 +107,28 @@ def read_metadata(blob: bytes, image_set: ImageSet) -> Iterator[Stored]:
                 yield _stored(instance, uid, image_set, sets, {**shared, **series["DICOM"]})
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
         raise Unreadable(f"image set metadata cannot be read ({type(error).__name__})") from None
+
+
+def read_levels(blob: bytes) -> Levels:
+    """What an image set says at the levels of patient, study and series, from its metadata.
+
+    Raises:
+        Unreadable: it is not what the service documents.
+    """
+    try:
+        document = json.loads(gzip.decompress(blob))
+        study = document["Study"]
+        [(series_uid, series)] = study["Series"].items()
+        shared = {**document["Patient"]["DICOM"], **study["DICOM"], **series["DICOM"]}
+        values = {str(keyword): _values(value) for keyword, value in shared.items()}
+        return Levels(series_uid=series_uid, values={name: own for name, own in values.items() if own is not None})
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError, OSError, EOFError, zlib.error) as error:
+        raise Unreadable(f"image set metadata cannot be read ({type(error).__name__})") from None
+
+
+def _values(value: Any) -> tuple[str, ...] | None:
+    several = value if isinstance(value, list) else [] if value is None else [value]
+    return None if any(isinstance(one, dict | list) for one in several) else tuple(map(_text, several))
 
 
 def _stored(

@@ -1,23 +1,25 @@
-"""Resolving non-primary image sets: their metadata is made to agree, and they become primary.
+"""Non-primary image sets: what disagrees with what readers are shown, and the changes that settle it.
 
-Each step names the version that was looked at; the service refuses it when there is a newer one. What was changed comes
-back as a value to be recorded: the service itself keeps versions, but not who made them.
+Each change names the version that was looked at; the service refuses it when there is a newer one. Only the image set
+that lies aside is ever changed: what was in the data store before, and is shown, stays as it is. The service itself
+keeps versions, but not who made them: that is the program's to record.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
 from botocore.exceptions import ClientError
 
-from vna_lifecycle.adapters.aws.trouble import request_id
+from vna_lifecycle.adapters.aws.trouble import code_of, request_id
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.change import AttributeChange
+from vna_lifecycle.model.identity import SeriesUID, StudyRef
+from vna_lifecycle.ports import Changed, ChangeRefused, Disagreement, SetAside
 
 PATIENT: Final = frozenset(
     {"IssuerOfPatientID", "OtherPatientIDs", "PatientBirthDate", "PatientBirthTime", "PatientComments", "PatientID"}
@@ -30,26 +32,13 @@ STUDY: Final = frozenset(
 )
 """Those at the level of the study. All others are the series'."""
 
+_SERIES: Final = frozenset({"SeriesNumber"})
+_BY_FORCE: Final = frozenset({"StudyID"})  # UpdateImageSetMetadata changes it with ``force`` only, as it does UIDs
 _BUSY: Final = "ConflictException"
+_INVALID: Final = "ValidationException"
 _PATIENCE: Final = 300.0  # seconds for which a change is waited for
 _LOOK: Final = 2.0
 _T = TypeVar("_T")
-
-
-@frozen(kw_only=True)
-class ImageSetChange:
-    """A change that the service made: the record of who asked for it, and why, is the program's to keep.
-
-    ``what`` is ``updated``, ``promoted`` or ``removed``; ``target`` the image set that holds the instances afterwards.
-    """
-
-    what: str
-    image_set: str
-    version_before: str
-    version_after: str
-    target: str
-    changes: tuple[AttributeChange, ...] = ()
-    request: str = ""
 
 
 class Remedies:
@@ -60,13 +49,46 @@ class Remedies:
         self._access = access
         self._library = library
 
-    def update(
-        self, image_set: str, version: str, series_uid: str, changes: Sequence[AttributeChange]
-    ) -> ImageSetChange:
+    def set_aside(self, study: StudyRef) -> Iterator[SetAside]:
+        """The study's non-primary image sets, each held against the primary one of its series, else of its study.
+
+        Raises:
+            ArchiveError: the data store cannot be asked.
+        """
+        found = self._library.of_study(study.study_uid)
+        shown = [one for one in found if one.primary]
+        levels = {one.id: self._library.levels(one) for one in found}
+        held = {stored.record.sop_instance_uid for stored in self._library.contents(shown)}
+        for image_set in found:
+            own = levels[image_set.id]
+            if image_set.primary or own is None or self._library.state(image_set.id) != "ACTIVE":
+                continue
+            records = tuple(stored.record for stored in self._library.contents([image_set]))
+            series = own.series_uid
+            same_series = [one for one in shown if (each := levels[one.id]) and each.series_uid == series]
+            against = next((levels[one.id] for one in (*same_series, *shown)), None)
+            compared = PATIENT | STUDY | (_SERIES if same_series else frozenset())
+            disagreements = tuple(
+                Disagreement(keyword=keyword, aside=own.values.get(keyword), shown=against.values.get(keyword))
+                for keyword in sorted(compared)
+                if against is not None and own.values.get(keyword) != against.values.get(keyword)
+            )
+            yield SetAside(
+                place=image_set.id,
+                version=image_set.version,
+                series_uid=SeriesUID(series),
+                instances=records,
+                disagreements=disagreements,
+                hindrance=_hindrance(disagreements, {record.sop_instance_uid for record in records} & held),
+            )
+
+    def correct(
+        self, place: str, version: str, series_uid: SeriesUID, changes: Sequence[AttributeChange]
+    ) -> Changed | ChangeRefused:
         """Give attributes of an image set other values, or take them out.
 
         Raises:
-            ArchiveError: there is a newer version, or the service refuses.
+            ArchiveError: the service refuses, or does not get done.
         """
         updates: dict[str, Any] = {}
         for name, wanted in (
@@ -78,91 +100,61 @@ class Remedies:
         answer = self._changed(
             lambda: self._access.client.update_image_set_metadata(
                 datastoreId=self._access.datastore_id,
-                imageSetId=image_set,
+                imageSetId=place,
                 latestVersionId=version,
                 updateImageSetMetadataUpdates={"DICOMUpdates": updates},  # type: ignore[typeddict-item]  # built above
             )
         )
-        self._settled(image_set)
-        return ImageSetChange(
-            what="updated",
-            image_set=image_set,
-            version_before=version,
-            version_after=answer["latestVersionId"],
-            target=image_set,
-            changes=tuple(changes),
-            request=request_id(answer),
-        )
+        if isinstance(answer, ChangeRefused):
+            return answer
+        self._settled(place)
+        return Changed(version_before=version, version_after=answer["latestVersionId"], request=request_id(answer))
 
-    def promote(self, image_set: str, version: str) -> ImageSetChange:
+    def admit(self, place: str, version: str) -> Changed | ChangeRefused:
         """Let an image set become primary, or join its series' primary one. The instances get another image set's ID.
 
         Raises:
-            ArchiveError: it still conflicts, there is a newer version, or the service refuses.
+            ArchiveError: the service refuses, or does not get done.
         """
         answer = self._changed(
             lambda: self._access.client.copy_image_set(
                 datastoreId=self._access.datastore_id,
-                sourceImageSetId=image_set,
+                sourceImageSetId=place,
                 copyImageSetInformation={"sourceImageSet": {"latestVersionId": version}},
                 promoteToPrimary=True,
             )
         )
-        target = answer["destinationImageSetProperties"]["imageSetId"]
-        self._settled(image_set)
-        self._settled(target)
-        return ImageSetChange(
-            what="promoted",
-            image_set=image_set,
-            version_before=version,
-            version_after=answer["sourceImageSetProperties"]["latestVersionId"],
-            target=target,
-            request=request_id(answer),
-        )
+        if isinstance(answer, ChangeRefused):
+            return answer
+        self._settled(place)
+        self._settled(answer["destinationImageSetProperties"]["imageSetId"])
+        after = answer["sourceImageSetProperties"]["latestVersionId"]
+        return Changed(version_before=version, version_after=after, request=request_id(answer))
 
-    def remove(self, image_set: str, version: str, target: str) -> ImageSetChange:
-        """Delete what is left of an image set whose instances were promoted into ``target``.
+    def discard(self, place: str, version: str) -> Changed | ChangeRefused:
+        """Delete what is left of an image set whose instances were promoted.
 
         Raises:
             ArchiveError: the service refuses.
         """
+        if self._library.state(place) != "ACTIVE":  # it is going, or gone
+            return Changed(version_before=version, version_after="")
         answer = self._changed(
-            lambda: self._access.client.delete_image_set(datastoreId=self._access.datastore_id, imageSetId=image_set)
+            lambda: self._access.client.delete_image_set(datastoreId=self._access.datastore_id, imageSetId=place)
         )
-        return ImageSetChange(
-            what="removed",
-            image_set=image_set,
-            version_before=version,
-            version_after="",
-            target=target,
-            request=request_id(answer),
-        )
+        if isinstance(answer, ChangeRefused):
+            return answer
+        return Changed(version_before=version, version_after="", request=request_id(answer))
 
-    def resolve(
-        self, image_set: str, version: str, series_uid: str, changes: Sequence[AttributeChange]
-    ) -> tuple[ImageSetChange, ...]:
-        """Update, promote, and remove what was promoted. A step that is refused leaves the steps before it.
-
-        Raises:
-            ArchiveError: as `update` and `promote`.
-        """
-        steps: list[ImageSetChange] = []
-        if changes:
-            steps.append(self.update(image_set, version, series_uid, changes))
-            version = steps[-1].version_after
-        steps.append(self.promote(image_set, version))
-        steps.append(self.remove(image_set, steps[-1].version_after, steps[-1].target))
-        return tuple(steps)
-
-    def _changed(self, call: Callable[[], _T]) -> _T:
+    def _changed(self, call: Callable[[], _T]) -> _T | ChangeRefused:
         self._access.changes.wait()
         try:
-            return self._access.attempt(call, expected=(_BUSY,))
-        except ClientError:
-            name = self._access.site.name
-            message = f"{name}: the image set conflicts with others, or was changed since it was looked at"
-            hint = "look at its metadata and version again, then decide anew"
-            raise ArchiveError(message, archive=name, hint=hint) from None
+            return self._access.attempt(call, expected=(_BUSY, _INVALID))
+        except ClientError as error:
+            if code_of(error) == _INVALID:
+                return ChangeRefused(code="not-changeable", message="the service does not change these attributes")
+            message = "the image set conflicts with others, or was changed since it was looked at"
+            return ChangeRefused(code="conflict", message=message)
 
     def _settled(self, image_set: str) -> None:
         """Wait until a change is done."""
@@ -173,6 +165,13 @@ class Remedies:
                 message = f"{name}: an image set is still being changed after {_PATIENCE:.0f} seconds"
                 raise ArchiveError(message, archive=name, transient=True, hint="look at it again later")
             self._access.pause(_LOOK)
+
+
+def _hindrance(disagreements: Iterable[Disagreement], twice: Iterable[str]) -> str:
+    forced = sorted({each.keyword for each in disagreements} & _BY_FORCE)
+    if forced:
+        return f"{' and '.join(forced)} differs, which the service changes by force only"
+    return "readers are shown other copies of the same instances" if any(twice) else ""
 
 
 def _document(changes: Iterable[AttributeChange], series_uid: str) -> Mapping[str, Any]:

@@ -42,6 +42,12 @@ from vna_lifecycle.model.event.program import (
     TransferStarted,
     WavePlanned,
 )
+from vna_lifecycle.model.event.remedy import (
+    ChangeMade,
+    RemedyFailed,
+    RemedyIntended,
+    StudyRemedied,
+)
 from vna_lifecycle.model.event.study import (
     CommitmentAnswered,
     CommitmentIntended,
@@ -66,6 +72,7 @@ __all__ = [
     "BatchEnded",
     "BatchOpened",
     "CatchUpCompleted",
+    "ChangeMade",
     "CommitmentAnswered",
     "CommitmentIntended",
     "ContentChosen",
@@ -84,6 +91,8 @@ __all__ = [
     "ProfileRecorded",
     "ProgramCreated",
     "RecordedEvent",
+    "RemedyFailed",
+    "RemedyIntended",
     "SampleDrawn",
     "SignedOff",
     "StoreIntended",
@@ -94,6 +103,7 @@ __all__ = [
     "StudyHeld",
     "StudyIncomplete",
     "StudyReleased",
+    "StudyRemedied",
     "StudyStored",
     "StudyTransferred",
     "StudyWithdrawn",

@@ -43,6 +43,12 @@ from vna_lifecycle.model.event.program import (
     TransferStarted,
     WavePlanned,
 )
+from vna_lifecycle.model.event.remedy import (
+    ChangeMade,
+    RemedyFailed,
+    RemedyIntended,
+    StudyRemedied,
+)
 from vna_lifecycle.model.event.study import (
     CommitmentAnswered,
     CommitmentIntended,
@@ -92,6 +98,10 @@ Event: TypeAlias = (
     | BatchClosed
     | JobSubmitted
     | BatchEnded
+    | RemedyIntended
+    | ChangeMade
+    | StudyRemedied
+    | RemedyFailed
     | CatchUpCompleted
     | TruthRecorded
     | ProfileRecorded

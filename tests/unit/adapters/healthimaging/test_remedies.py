@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from pydicom.dataset import Dataset
 
 from peers.healthimaging import Place, settings_of, site_of
 from peers.s3 import Server
@@ -14,11 +15,11 @@ from vna_lifecycle.adapters.healthimaging.archive import open_archive
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import NON_PRIMARY
 from vna_lifecycle.adapters.healthimaging.remedy import Remedies
-from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.change import AttributeChange
 from vna_lifecycle.model.inventory import InstanceRecord
-from vna_lifecycle.ports import Fetched, StudyQuery
+from vna_lifecycle.ports import Changed, ChangeRefused, Fetched, StudyQuery
 from vna_lifecycle.testing.conformance.case import FolderSpool, study_of
+from vna_lifecycle.testing.healthimaging.stores import changed
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 pytestmark = pytest.mark.peer
@@ -55,14 +56,20 @@ def test_a_non_primary_image_set_is_corrected_and_becomes_primary(
     ]
     [fetched] = archive.reads.fetch(study_of(FIRST), flagged, FolderSpool(tmp_path / "spool"))
     assert isinstance(fetched, Fetched)
-    source = aside(place)
-    steps = remedies.resolve(source, "1", FIRST.series_uid, CHANGES)
-    assert [(step.what, step.version_before, step.version_after) for step in steps] == [
-        ("updated", "1", "2"),
-        ("promoted", "2", "3"),
-        ("removed", "3", ""),
-    ]
-    assert steps[0].changes == CHANGES
+    [found_aside] = remedies.set_aside(study_of(FIRST))
+    assert (found_aside.place, found_aside.version, found_aside.hindrance) == (aside(place), "1", "")
+    assert {(each.keyword, each.aside, each.shown) for each in found_aside.disagreements} == {
+        ("AccessionNumber", ("A9",), ("A1",)),
+        ("PatientID", ("WRONG",), ("P1",)),
+    }
+    corrected = remedies.correct(aside(place), "1", FIRST.series_uid, CHANGES)
+    assert isinstance(corrected, Changed)
+    admitted = remedies.admit(aside(place), corrected.version_after)
+    assert isinstance(admitted, Changed)
+    removed = remedies.discard(aside(place), admitted.version_after)
+    assert isinstance(removed, Changed)
+    steps = (corrected, admitted, removed)
+    assert [(step.version_before, step.version_after) for step in steps] == [("1", "2"), ("2", "3"), ("3", "")]
     assert all(step.request for step in steps)
     listed = list(archive.reads.list_instances(study_of(FIRST)))
     assert sorted(record.sop_instance_uid for record in listed) == [FIRST.sop_instance_uid, OTHER.sop_instance_uid]
@@ -76,20 +83,51 @@ def test_a_non_primary_image_set_is_corrected_and_becomes_primary(
 
 
 def test_what_still_conflicts_is_not_promoted(place: Place, remedies: Remedies) -> None:
-    with pytest.raises(ArchiveError, match="conflicts with others"):
-        remedies.promote(aside(place), "1")
+    refused = remedies.admit(aside(place), "1")
+    assert isinstance(refused, ChangeRefused)
+    assert refused.code == "conflict"
 
 
 def test_an_outdated_version_is_refused(place: Place, remedies: Remedies) -> None:
     source = aside(place)
-    remedies.update(source, "1", FIRST.series_uid, CHANGES[:1])
-    with pytest.raises(ArchiveError, match="changed since it was looked at"):
-        remedies.update(source, "1", FIRST.series_uid, CHANGES[1:])
+    assert isinstance(remedies.correct(source, "1", FIRST.series_uid, CHANGES[:1]), Changed)
+    refused = remedies.correct(source, "1", FIRST.series_uid, CHANGES[1:])
+    assert isinstance(refused, ChangeRefused)
+    assert refused.code == "conflict"
+
+
+def test_what_the_service_changes_by_force_only_is_a_hindrance(
+    place: Place, remedies: Remedies, seaweed: Server
+) -> None:
+    def other_study_id(dataset: Dataset, *_: str) -> None:
+        dataset.StudyID = "X"
+
+    [found] = [one for one in place.store.present() if not one.latest.primary]
+    found.versions[-1] = evolve(found.latest, instances=changed(found.latest, other_study_id, lambda _: True))
+    hindered = [each for each in remedies.set_aside(study_of(FIRST)) if each.hindrance]
+    assert [each.hindrance for each in hindered] == ["StudyID differs, which the service changes by force only"]
+    refused = remedies.correct(
+        hindered[0].place, "1", FIRST.series_uid, [AttributeChange(keyword="StudyID", value=("Y",))]
+    )
+    assert isinstance(refused, ChangeRefused)
+    assert refused.code == "not-changeable"
+
+
+def test_an_instance_that_readers_are_shown_another_copy_of_is_a_hindrance(place: Place, remedies: Remedies) -> None:
+    place.fake.put(place.store, [dicom_bytes(FIRST)])
+    told = [each.hindrance for each in remedies.set_aside(study_of(FIRST)) if not each.disagreements]
+    assert told == ["readers are shown other copies of the same instances"]
+
+
+def test_discarding_again_is_harmless(place: Place, remedies: Remedies) -> None:
+    source = aside(place)
+    assert isinstance(remedies.discard(source, "1"), Changed)
+    assert isinstance(remedies.discard(source, "1"), Changed)
 
 
 def test_attributes_can_be_taken_out_and_changed_at_every_level(place: Place, remedies: Remedies) -> None:
     source = aside(place)
-    remedies.update(
+    remedies.correct(
         source,
         "1",
         FIRST.series_uid,

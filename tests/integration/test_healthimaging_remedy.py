@@ -1,0 +1,192 @@
+"""What a data store set aside is corrected as change records, proved, and never passes for what was moved.
+
+A prior of the study is in the data store already, and is shown to readers. What is moved names another patient, and
+comes to lie in a non-primary image set. The prior is never changed.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from peers.healthimaging import Place, make_place
+from peers.healthimaging_program import command, held, make_program, said
+from peers.s3 import Server
+from vna_lifecycle.model.event import ChangeMade, RecordedEvent, RemedyFailed, RemedyIntended, StudyRemedied
+from vna_lifecycle.program import Program
+from vna_lifecycle.testing.healthimaging.metadata import apply
+from vna_lifecycle.testing.healthimaging.stores import changed
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+__all__ = ["make_place"]
+
+pytestmark = pytest.mark.peer
+
+RIGHT = ObjectSpec(study=1, instance=1, patient_id="P1", issuer="H", study_description="CT", accession_number="A1")
+WRONG = [evolve(RIGHT, instance=number, patient_id="SECRET-7", accession_number="A9") for number in (2, 3)]
+OTHER = ObjectSpec(study=2, instance=1, patient_id="P2", issuer="H", study_description="CT")
+UIDS = sorted(spec.sop_instance_uid for spec in (RIGHT, *WRONG, OTHER))
+ASIDE = sorted(spec.sop_instance_uid for spec in WRONG)
+BECAUSE = ("--by", "lee", "--reason", "the worklist named the wrong patient")
+
+
+@pytest.fixture
+def moved(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> tuple[Place, Path]:
+    place = make_place(wall=True)
+    place.fake.put(place.store, [dicom_bytes(RIGHT)])
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, [*WRONG, OTHER])
+    code, _ = said(capsys, "transfer", "all", "--program", str(folder))
+    assert (code, held(place)[False]) == (1, ASIDE)
+    return place, folder
+
+
+def recorded(folder: Path) -> list[RecordedEvent]:
+    with Program.open(folder) as program:
+        return list(program.ledger.read(0, program.ledger.size()))
+
+
+def of(folder: Path, *kinds: type[Any]) -> list[Any]:
+    return [each.event for each in recorded(folder) if isinstance(each.event, kinds)]
+
+
+def findings(capsys: pytest.CaptureFixture[str], folder: Path) -> dict[str, Mapping[str, Any]]:
+    _, listed = said(capsys, "findings", "--program", str(folder))
+    return {line["kind"]: line for line in listed["findings"] if line["check"] in ("transfer", "remedy")}
+
+
+def test_what_was_set_aside_is_shown_first_then_corrected_proved_and_kept_in_sight(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder = moved
+    remedy = ("jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
+    code, would = said(capsys, *remedy, "--dry-run")
+    [study] = would["studies"]
+    [aside] = study["places"]
+    assert (code, study["outcome"], sorted(each["uid"] for each in aside["subjects"])) == (0, "possible", ASIDE)
+    assert {each["keyword"]: (each["before"], each["after"]) for each in aside["corrections"]} == {
+        "PatientID": (["SECRET-7"], ["P1"]),
+        "AccessionNumber": (["A9"], ["A1"]),
+    }
+    assert (held(place)[False], of(folder, RemedyIntended)) == (ASIDE, [])
+    code, done = said(capsys, *remedy)
+    assert (code, done["studies"][0]["outcome"], held(place)) == (0, "remedied", {True: UIDS, False: []}), done
+    [intended] = of(folder, RemedyIntended)
+    assert (intended.by, intended.reason, intended.attributes) == (*BECAUSE[1::2], ("AccessionNumber", "PatientID"))
+    changes = of(folder, ChangeMade)
+    assert [each.step for each in changes] == ["corrected", "admitted", "discarded"]
+    assert [(each.version_before, each.version_after) for each in changes[:2]] == [("1", "2"), ("2", "3")]
+    assert all(each.request for each in changes)
+    assert [each.first().levels.patient["PatientID"] for each in place.store.of_study(RIGHT.study_uid)] == ["P1"]
+    [proved] = of(folder, StudyRemedied)
+    assert (proved.instances, proved.explained, proved.rung) == (2, 2, "equivalent")
+    found = findings(capsys, folder)
+    assert [*found] == ["corrected-at-target", "extra-at-target"]  # the prior is not ours
+    assert (sorted(found["corrected-at-target"]["objects"]), found["corrected-at-target"]["severity"]) == (
+        ASIDE,
+        "warning",
+    )
+    ledger = b"".join(path.read_bytes() for path in folder.glob("ledger*"))
+    assert not [
+        word for word in (b"SECRET-7", *(uid.encode() for uid in UIDS), aside["place"].encode()) if word in ledger
+    ]
+    with Program.open(folder) as program:  # whom the source's own records name is for a person to waive
+        [reason, _] = program.accept("all").blockers
+    assert reason == "1 finding of kind found-under-other-identity blocks the wave"
+    assert "corrected-at-target" in findings(capsys, folder)
+
+
+@pytest.mark.parametrize(
+    ("point", "nth", "when"),
+    [
+        ("vna_lifecycle.engine.remedying:_Remedy._intend", 1, "after"),
+        ("vna_lifecycle.adapters.healthimaging.remedy:Remedies.correct", 1, "after"),  # done, and not on record
+        ("vna_lifecycle.engine.remedying:_Remedy._note", 1, "after"),
+        ("vna_lifecycle.adapters.healthimaging.remedy:Remedies.admit", 1, "after"),
+        ("vna_lifecycle.engine.remedying:_Remedy._note", 2, "after"),
+        ("vna_lifecycle.adapters.healthimaging.remedy:Remedies.discard", 1, "after"),
+        ("vna_lifecycle.engine.remedying:_Remedy._note", 3, "after"),
+    ],
+)
+def test_a_killed_remedy_goes_on_and_changes_nothing_twice(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str], point: str, nth: int, when: str
+) -> None:
+    place, folder = moved
+    assert command(folder, "jobs", "remedy", "all", *BECAUSE, point=point, nth=nth, when=when) == -signal.SIGKILL
+    code, _ = said(capsys, "jobs", "remedy", "all", "--by", "kim", "--reason", "going on", "--program", str(folder))
+    assert (code, held(place)) == (0, {True: UIDS, False: []})
+    assert [each.by for each in of(folder, RemedyIntended)] == ["lee"]
+    assert [each.step for each in of(folder, ChangeMade)] == ["corrected", "admitted", "discarded"]
+    [proved] = of(folder, StudyRemedied)
+    assert proved.explained == 2
+    assert [*findings(capsys, folder)] == ["corrected-at-target", "extra-at-target"]
+    seen = place.fake.service.seen
+    assert (seen["UpdateImageSetMetadata"], seen["CopyImageSet"], seen["DeleteImageSet"]) == (1, 1, 1)
+
+
+def test_what_somebody_else_changed_after_it_was_looked_at_is_left_to_people(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder = moved
+    point = "vna_lifecycle.engine.remedying:_Remedy._intend"
+    assert command(folder, "jobs", "remedy", "all", *BECAUSE, point=point) == -signal.SIGKILL
+    edit(place, "PatientComments", "by somebody else")
+    code, told = said(capsys, "jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
+    assert (code, told["studies"][0]["outcome"], held(place)[False]) == (1, "failed", ASIDE)
+    [failed] = of(folder, RemedyFailed)
+    assert (failed.code, of(folder, ChangeMade)) == ("changed-meanwhile", [])
+    assert "not-stored-non-primary" in findings(capsys, folder)
+
+
+def test_more_than_the_change_records_say_is_not_explained(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody edits what was corrected, just before it is read back: it stays incomplete, and is told as different."""
+    place, folder = moved
+    point = "vna_lifecycle.adapters.healthimaging.remedy:Remedies.admit"
+    assert command(folder, "jobs", "remedy", "all", *BECAUSE, point=point, when="before") == -signal.SIGKILL
+    edit(place, "Manufacturer", "by somebody else", version=False)
+    code, told = said(capsys, "jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
+    assert (code, told["studies"][0]["outcome"]) == (1, "failed"), told
+    [failed] = of(folder, RemedyFailed)
+    assert (failed.code, failed.differ, failed.explained) == ("not-as-expected", 2, 0)
+    assert {"differs-at-target", "corrected-at-target", "not-stored-non-primary"} <= findings(capsys, folder).keys()
+    with Program.open(folder) as program:
+        assert not program.readiness("all").ready
+
+
+def test_a_study_that_lacks_more_is_left_as_it_is(
+    make_place: Callable[..., Place],
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    place = make_place(wall=True)
+    place.fake.put(place.store, [dicom_bytes(RIGHT)])
+    place.fake.faults.fail[WRONG[1].sop_instance_uid] = "ValidationException"
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, WRONG)
+    said(capsys, "transfer", "all", "--program", str(folder))
+    code, told = said(capsys, "jobs", "remedy", RIGHT.study_uid, *BECAUSE, "--program", str(folder))
+    assert (code, told["studies"][0]["outcome"], of(folder, RemedyIntended)) == (1, "hindered", [])
+    assert "lacking besides" in told["studies"][0]["message"]
+
+
+def edit(place: Place, keyword: str, value: str, *, version: bool = True) -> None:
+    """Change what lies aside, as somebody with the console would; without ``version``, unseen by any guard."""
+    [aside] = [one for one in place.store.present() if not one.latest.primary]
+    instances = changed(aside.latest, lambda dataset, *_: apply(dataset, {keyword: value}), lambda _: True)
+    if version:
+        aside.add(place.fake.service.clock(), status="UPDATED", instances=instances)
+    else:
+        aside.versions[-1] = evolve(aside.latest, instances=instances)
