@@ -25,7 +25,10 @@ from vna_lifecycle.dicom.limits import LIMITS, Limits
 from vna_lifecycle.dicom.source import file_source
 
 if TYPE_CHECKING:
+    import numpy as np
     from pydicom import Dataset
+
+    Pixels = np.ndarray[Any, np.dtype[Any]]
 
 LOSSLESS: Final = frozenset(
     "1.2.840.10008.1.2" + suffix
@@ -36,7 +39,8 @@ LOSSLESS: Final = frozenset(
 _DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 _OVERLAYS: Final = range(0x6000, 0x6020, 2)
 _FOLLOWS_SYNTAX: Final = frozenset({0x00280004, 0x00280006})
-_UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+"""What decoders raise for frames that they cannot decode."""
 
 
 @frozen(kw_only=True)
@@ -70,16 +74,34 @@ def decoded_digest(path: Path, *, limits: Limits = LIMITS) -> DecodedDigest:
     with _silence:
         try:
             described = dcmread(path, stop_before_pixels=True)
-            # pydicom reads frames one by one from a file, unless the file must be inflated first
-            syntax = described.file_meta.get("TransferSyntaxUID", "")
-            for frame in _frames(described, dcmread(path) if syntax == _DEFLATED else path):
+            for frame in _frames(described, path):
                 frames.update(frame)
             photometric = str(described.get("PhotometricInterpretation", ""))
-        except _UNDECODABLE as exc:
+        except UNDECODABLE as exc:
             return DecodedDigest(reason=f"cannot decode ({type(exc).__name__})")
     header.update(("RGB" if photometric == "YBR_RCT" else photometric).encode())
     header.update(frames.digest())
     return DecodedDigest(sha256=header.hexdigest(), frames_sha256=frames.hexdigest())
+
+
+def raw_frames(path: Path, *, described: Dataset | None = None, correct_unused_bits: bool = True) -> Iterator[Pixels]:
+    """A file's frames as they are stored: no colour transform, no look-up table.
+
+    ``described`` is its data set without pixels, for whoever has read that already.
+    ``correct_unused_bits``: bits above Bits Stored are set as the sign has it, as pydicom does.
+
+    Raises:
+        ImportError: the extra ``pixels`` is not installed.
+        ValueError: or another of `UNDECODABLE`: they cannot be decoded.
+    """
+    from pydicom import dcmread
+    from pydicom.pixels.utils import iter_pixels
+
+    header = described if described is not None else dcmread(path, stop_before_pixels=True)
+    syntax = header.file_meta.get("TransferSyntaxUID", "")
+    # frames are read one by one from a file, unless the whole must be inflated first
+    source: Any = dcmread(path) if syntax == _DEFLATED else path
+    yield from iter_pixels(source, raw=True, correct_unused_bits=correct_unused_bits)
 
 
 class _Silence:
@@ -120,16 +142,15 @@ def _header(path: Path, limits: Limits) -> hashlib._Hash:
     return digest
 
 
-def _frames(described: Dataset, source: Any) -> Iterator[bytes]:
+def _frames(described: Dataset, path: Path) -> Iterator[bytes]:
     """Each frame's words in little endian, without what lies above Bits Stored."""
     import numpy as np
-    from pydicom.pixels.utils import iter_pixels
 
     allocated, stored = int(described.BitsAllocated), int(described.get("BitsStored", described.BitsAllocated))
     overlaid = any((group, 0x0102) in described and described[group, 0x0102].value for group in _OVERLAYS)
     mask = (1 << (allocated if overlaid else stored)) - 1
     word = np.dtype(f"<u{max(allocated // 8, 1)}")
-    for frame in iter_pixels(source, raw=True, correct_unused_bits=False):
+    for frame in raw_frames(path, described=described, correct_unused_bits=False):
         if frame.dtype.kind == "f":
             yield np.ascontiguousarray(frame, frame.dtype.newbyteorder("<")).tobytes()
         else:

@@ -11,24 +11,19 @@ import enum
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.records import Stored
-from vna_lifecycle.dicom.decoded import LOSSLESS
+from vna_lifecycle.dicom.decoded import LOSSLESS, UNDECODABLE, raw_frames
 
 if TYPE_CHECKING:
-    import numpy as np
-
-    Pixels = np.ndarray[Any, np.dtype[Any]]
+    from vna_lifecycle.dicom.decoded import Pixels
 
 UNPROVEN: Final = "unproven layout"
 """What a result rests on while the layout of the checksums was not checked against the service itself."""
-
-UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
-"""What decoders raise for frames that they cannot decode."""
 
 
 class Means(enum.Enum):
@@ -84,27 +79,11 @@ LAYOUTS: Final[Mapping[str, Callable[[Pixels], bytes]]] = {
 """Layouts of decoded pixels that a checksum may have been computed over; the first is the one that is assumed."""
 
 
-def decoded(path: Path) -> Iterator[Pixels]:
-    """A file's frames as they are stored: no colour transform, no look-up table.
-
-    Raises:
-        ImportError: the extra ``pixels`` is not installed.
-        ValueError: or another of `UNDECODABLE`: they cannot be decoded.
-    """
-    from pydicom import dcmread
-    from pydicom.pixels.utils import iter_pixels
-    from pydicom.uid import DeflatedExplicitVRLittleEndian
-
-    syntax = dcmread(path, stop_before_pixels=True).file_meta.TransferSyntaxUID
-    # frames are read one by one from a file, unless the whole must be inflated first
-    yield from iter_pixels(dcmread(path) if syntax == DeflatedExplicitVRLittleEndian else path, raw=True)
-
-
 def check_checksums(path: Path, stored: Stored) -> Iterator[FrameCheck]:
     """Compare each frame of a source file with the checksum that the service keeps of it, without reading its frame."""
     number = 0
     try:
-        for number, pixels in enumerate(decoded(path), start=1):
+        for number, pixels in enumerate(raw_frames(path), start=1):
             yield _checksum(number, pixels, stored)
     except (*UNDECODABLE, ImportError) as trouble:
         yield FrameCheck(number=number + 1, equal=None, basis=f"cannot decode ({type(trouble).__name__})")

@@ -16,23 +16,22 @@ from attrs import frozen
 
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.frames import (
-    UNDECODABLE,
     UNPROVEN,
     Means,
     check_checksums,
     codestream,
-    decoded,
     means_for,
 )
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import Stored
+from vna_lifecycle.dicom.decoded import UNDECODABLE, raw_frames
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.ports import Fetched, FrameLook
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from vna_lifecycle.adapters.healthimaging.frames import Pixels
+    from vna_lifecycle.dicom.decoded import Pixels
 
 _RETRIEVED: Final = 3  # frames of an instance: the first, the one in the middle, the last
 
@@ -99,7 +98,7 @@ def _compared(uid: SOPInstanceUID, path: Path, syntax: str, served: dict[int, by
                 equal = data.rstrip(b"\0") == served[number].rstrip(b"\0")
                 yield FrameLook(sop_instance_uid=uid, number=number, equal=equal, basis=means.value)
     else:
-        for number, pixels in enumerate(decoded(path), start=1):
+        for number, pixels in enumerate(raw_frames(path), start=1):
             if number in served:
                 equal = bool((_decoded_frame(original, syntax, served[number]) == pixels).all())
                 yield FrameLook(sop_instance_uid=uid, number=number, equal=equal, basis=Means.DECODED.value)

@@ -17,15 +17,15 @@ from typing import Final
 from botocore.exceptions import ClientError
 
 from vna_lifecycle.adapters.healthimaging.access import Access
-from vna_lifecycle.adapters.healthimaging.frames import LAYOUTS, decoded
+from vna_lifecycle.adapters.healthimaging.frames import LAYOUTS
 from vna_lifecycle.adapters.healthimaging.library import Library
 from vna_lifecycle.adapters.healthimaging.records import ImageSet, Stored
 from vna_lifecycle.adapters.healthimaging.retrieval import Retrieval
+from vna_lifecycle.dicom.decoded import UNDECODABLE, raw_frames
 from vna_lifecycle.ports import Observation
 
 _SEARCHED: Final = 500  # image sets
 _OPENED: Final = 5
-_UNDECODABLE: Final = (AttributeError, ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class Probing:
@@ -79,8 +79,8 @@ class Probing:
                     sop_instance=record.sop_instance_uid,
                     image_set=stored.image_set,
                 )
-                pixels = next(iter(decoded(path)))
-            except (ClientError, StopIteration, ImportError, *_UNDECODABLE) as trouble:
+                pixels = next(iter(raw_frames(path)))
+            except (ClientError, StopIteration, ImportError, *UNDECODABLE) as trouble:
                 return f"unknown: cannot decode ({type(trouble).__name__})"
         if pixels.shape[:2] != (rows, columns):
             return "unknown: the last checksum is not of the full resolution"
