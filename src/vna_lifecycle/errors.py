@@ -95,6 +95,11 @@ class ArchiveError(VnaLifecycleError):
         self.transient = transient
         self.retry_after = retry_after
 
+    @property
+    def asks_to_wait(self) -> bool:
+        """Whether it answers, and asks to be left alone for a while: that is waited out, however long it lasts."""
+        return self.transient and self.retry_after is not None and not isinstance(self, ArchiveUnreachable)
+
 
 class ArchiveFull(ArchiveError):
     """The archive has no room left. Nothing that lacked room was acknowledged; waiting does not help, room does."""

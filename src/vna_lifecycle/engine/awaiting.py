@@ -18,6 +18,7 @@ from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.event import Event
 from vna_lifecycle.ports import Batch, Done, Fetched, JobToken, Pending, StoreFailure
 
+ANSWERS = "waiting for the target's import jobs"
 LONGEST_PAUSE = dt.timedelta(minutes=15)
 
 
@@ -25,6 +26,7 @@ LONGEST_PAUSE = dt.timedelta(minutes=15)
 class Awaiting:
     """What is staged, submitted and awaited of one wave. ``call`` gives a task to a worker.
 
+    ``note`` says what is waited for: answers, or, while the target does not give any, what it says instead.
     ``trouble`` is told when the target fails as a whole while its jobs are asked for, and says whether to go on.
     """
 
@@ -34,6 +36,7 @@ class Awaiting:
     call: Callable[..., Future[Any]]
     trouble: Callable[[ArchiveError], bool]
     calls: dict[Future[Any], Job] = field(factory=dict, init=False)
+    note: str = field(default=ANSWERS, init=False)
     _stalled: list[tuple[dt.datetime, Flight]] = field(factory=list, init=False)
     _unread: list[tuple[dt.datetime, Flight]] = field(factory=list, init=False)
     _placed: dict[str, list[tuple[Batch, list[Fetched]]]] = field(factory=dict, init=False)
@@ -114,6 +117,7 @@ class Awaiting:
         job = self.calls.pop(future)
         job.busy = False
         error = future.exception()
+        self.note = f"waiting to try again ({error})" if isinstance(error, ArchiveError) else ANSWERS
         match error, None if error else future.result():
             case None, JobToken() as token:
                 return [self.batches.submitted(job, token, self.clock())], []

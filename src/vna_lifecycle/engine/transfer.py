@@ -159,7 +159,7 @@ class Transfer:
         jobs = self._awaiting
         if jobs is None:
             return ()
-        self._waiting = "waiting for the target's import jobs" if not jobs.idle and not self._again else self._waiting
+        self._waiting = jobs.note if not jobs.idle and not self._again else self._waiting
         for flight in jobs.unread():
             self._verify(flight)
         if held_up == "":
@@ -334,9 +334,9 @@ class Transfer:
         if flight.phase == "commit" and self._committing is not None and self._passes(error):
             return self._take(flight, self._committing.trouble(flight, getattr(error, "retry_after", None)))
         if isinstance(error, ArchiveError):
-            if not self._bears_with(error):
-                return [], self._done(flight)
-            return self._retry(flight, "archive-trouble", error.retry_after)
+            if self._bears_with(error) and error.asks_to_wait:  # no trouble of the study's: no attempt at it
+                return [], self._requeue(flight, self.clock() + dt.timedelta(seconds=error.retry_after or 0.0))
+            return ([], self._done(flight)) if self._stop else self._retry(flight, "archive-trouble", error.retry_after)
         if isinstance(error, BrokenExecutor):
             self._waiting = "waiting to try again (a worker was lost)"
             self._pool = None
@@ -373,8 +373,8 @@ class Transfer:
         """Whether work goes on although an archive fails as a whole; otherwise the wave stops."""
         self._waiting = f"waiting to try again ({error})"
         never_there = isinstance(error, ArchiveUnreachable) and error.archive not in self._seen_working
-        if not error.transient or never_there or self.guard.failed(error.archive, str(error)) > self.policy.rests:
-            self._stop = error
+        lasts = self.guard.failed(error.archive, str(error)) > self.policy.rests and not error.asks_to_wait
+        self._stop = error if not error.transient or never_there or lasts else self._stop
         return self._stop is None
 
     def _retry(self, flight: Flight, code: str, after: float | None) -> _Told:
