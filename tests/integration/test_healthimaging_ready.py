@@ -18,6 +18,7 @@ from peers.healthimaging_program import command, held, make_program, said
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.dicom.scan import scan_file
+from vna_lifecycle.model.event import BatchSwept, SweepIntended
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -217,6 +218,17 @@ def test_sampled_frames_are_held_against_their_originals_and_the_cost_is_told_fi
     assert "1 finding of kind frame-differs blocks the wave" in status["waves"][0]["blockers"]
 
 
+def staged(place: Place) -> int:
+    listed = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")
+    return len(listed.get("Contents", []))
+
+
+def swept(folder: Path) -> list[tuple[str, int]]:
+    with Program.open(folder) as program:
+        events = [each.event for each in program.ledger.read(0, program.ledger.size())]
+    return [(each.kind, getattr(each, "files", 0)) for each in events if isinstance(each, SweepIntended | BatchSwept)]
+
+
 def test_staged_copies_go_once_their_studies_were_read_back_and_not_before(
     make_place: Callable[..., Place],
     seaweed: Server,
@@ -225,21 +237,32 @@ def test_staged_copies_go_once_their_studies_were_read_back_and_not_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     place = make_place(wall=True, faults=Faults(fail={SPECS[0].sop_instance_uid: "ValidationException"}))
-    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS))
-
-    def staged() -> int:
-        listed = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")
-        return len(listed.get("Contents", []))
-
+    never = 'remove_staged = "never"'
+    folder = str(make_program(place, seaweed, tmp_path, monkeypatch, SPECS, settings=never))
     said(capsys, "transfer", "all", "--program", folder)
-    assert staged() == len(SPECS)
-    _, swept = said(capsys, "jobs", "sweep", "--program", folder)
-    assert (swept["files"], swept["kept"], staged()) == (0, 1, len(SPECS))  # a study of the batch is incomplete
+    assert staged(place) == len(SPECS)
+    _, told = said(capsys, "jobs", "sweep", "--program", folder)
+    assert (told["files"], told["kept"], staged(place)) == (0, 1, len(SPECS))  # a study of the batch is incomplete
     place.fake.faults.fail.clear()
     said(capsys, "transfer", "all", "--retry", "--program", folder)
-    before = staged()
+    before = staged(place)
     _, would = said(capsys, "jobs", "sweep", "--dry-run", "--program", folder)
-    assert (would["files"], would["kept"], staged()) == (before, 0, before)
-    _, swept = said(capsys, "jobs", "sweep", "--program", folder)
-    assert (swept["files"], swept["size"], staged()) == (before, would["size"], 0)
+    assert (would["files"], would["kept"], staged(place)) == (before, 0, before)
+    _, told = said(capsys, "jobs", "sweep", "--program", folder)
+    assert (told["files"], told["size"], staged(place)) == (before, would["size"], 0)
+    assert sum(files for _, files in swept(tmp_path)) == before
+    assert held(place) == {True: UIDS, False: []}
+
+
+def test_staged_copies_go_by_themselves_also_when_that_was_cut_off(
+    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed while files are removed: the next transfer removes the rest, and the record has all of them."""
+    place = make_place(wall=True)
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, SPECS)
+    point = f"{ADAPTER}.batch:BatchFolder.remove"
+    assert command(folder, "transfer", "all", point=point, nth=4) == -signal.SIGKILL
+    assert staged(place) == len(SPECS) - 4
+    assert command(folder, "transfer", "all") == 0
+    assert (staged(place), swept(folder)) == (0, [("sweep-intended", len(SPECS)), ("batch-swept", 0)])
     assert held(place) == {True: UIDS, False: []}

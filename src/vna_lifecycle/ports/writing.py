@@ -207,6 +207,11 @@ class StagedCopies:
 class LetsGoOfStaged(Protocol):
     """Copies that were staged for a job, and are of no use once what it imported was read back."""
 
+    @property
+    def when_verified(self) -> bool:
+        """Whether they shall go as soon as that is so; else only when somebody asks for it."""
+        ...
+
     def staged(self, batch: Batch) -> StagedCopies:
         """What is left of a batch.
 

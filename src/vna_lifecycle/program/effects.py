@@ -16,6 +16,7 @@ from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.profile import record_profile
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
+from vna_lifecycle.engine.sweeping import sweep_when_verified
 from vna_lifecycle.engine.transfer import Transfer
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult, withdraw_wave
@@ -83,7 +84,9 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
         cancelled=program.cancelled,
         tell=tell,
     )
-    return work.run(wave, retry=retry)
+    result = work.run(wave, retry=retry)
+    sweep_when_verified(journal, bench, wave, migration.target)
+    return result
 
 
 def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: int, tell: Tell) -> list[CatchUpResult]:

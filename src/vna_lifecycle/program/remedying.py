@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vna_lifecycle.engine.progress import Tell, silent
 from vna_lifecycle.engine.remedy_record import RemedyRequest, RemedyResult
 from vna_lifecycle.engine.remedying import remedy
+from vna_lifecycle.engine.sweeping import sweep_when_verified
 from vna_lifecycle.errors import ConfigurationError, StateError
 from vna_lifecycle.program.deciding import known_person
 from vna_lifecycle.program.running import Pacing, local_bench
@@ -34,7 +35,10 @@ def remedy_set_aside(
         bench = local_bench(program, Pacing(program.config.execution, program.clock))
         request = RemedyRequest(by=person, reason=reason, study=study, dry_run=dry_run)
         migration = program.config.migration
-        return remedy(journal, bench, wave, migration.target, migration.verify, request, tell)
+        result = remedy(journal, bench, wave, migration.target, migration.verify, request, tell)
+        if not dry_run:
+            sweep_when_verified(journal, bench, wave, migration.target)
+        return result
 
 
 def _study(program: Program, subject: str) -> tuple[str, str]:

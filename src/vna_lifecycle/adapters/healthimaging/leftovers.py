@@ -6,6 +6,7 @@ from attrs import frozen
 
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.batch import BatchFolder, token_of
+from vna_lifecycle.adapters.healthimaging.settings import RemoveStaged
 from vna_lifecycle.ports import Batch, StagedCopies
 
 
@@ -14,6 +15,11 @@ class Leftovers:
     """The staging folders of one data store's batches. The records beside them stay: a batch is known by them."""
 
     _access: Access
+
+    @property
+    def when_verified(self) -> bool:
+        """As ``remove_staged`` says."""
+        return self._access.settings.remove_staged is RemoveStaged.AFTER_VERIFICATION
 
     def staged(self, batch: Batch) -> StagedCopies:
         """The files of a batch's folder that `stage` made.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from typing import Any, Final
 
@@ -11,6 +12,13 @@ from vna_lifecycle.adapters.aws import settings as aws
 from vna_lifecycle.plugin.secret import SecretReference
 
 _URI: Final = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.*)")
+
+
+class RemoveStaged(enum.Enum):
+    """When copies that were staged for import jobs are removed."""
+
+    AFTER_VERIFICATION = "after-verification"
+    NEVER = "never"
 
 
 def _is_datastore(_: object, attribute: Attribute[Any], value: str) -> None:
@@ -89,6 +97,13 @@ class HealthImagingSettings:
     poll_seconds: float = _quota(10.0, "Seconds after which a young job is looked at again.")
     max_poll_seconds: float = _quota(300.0, "Seconds after which a job is looked at again, however old it is.")
     results_patience: float = _quota(3_600.0, "Seconds for which result files may lag behind the end of their job.")
+    remove_staged: RemoveStaged = field(
+        default=RemoveStaged.AFTER_VERIFICATION,
+        metadata={
+            "help": "When staged copies are removed: once every study of their batch was read back, or never (then with"
+            " jobs sweep)."
+        },
+    )
     max_attempts: int = aws.max_attempts()
     connect_timeout: float = aws.connect_timeout()
     read_timeout: float = aws.read_timeout()

@@ -22,7 +22,9 @@ from vna_lifecycle.model.event.batch import (
     BatchClosed,
     BatchEnded,
     BatchOpened,
+    BatchSwept,
     JobSubmitted,
+    SweepIntended,
 )
 from vna_lifecycle.model.event.decision import (
     ContentChosen,
@@ -71,6 +73,7 @@ __all__ = [
     "BatchClosed",
     "BatchEnded",
     "BatchOpened",
+    "BatchSwept",
     "CatchUpCompleted",
     "ChangeMade",
     "CommitmentAnswered",
@@ -107,6 +110,7 @@ __all__ = [
     "StudyStored",
     "StudyTransferred",
     "StudyWithdrawn",
+    "SweepIntended",
     "TargetSurveyed",
     "TransferEnded",
     "TransferStarted",

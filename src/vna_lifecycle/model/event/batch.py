@@ -63,3 +63,28 @@ class BatchEnded:
     unaccounted: int
     warnings: int
     results_ref: str
+
+
+@frozen(kw_only=True)
+class SweepIntended:
+    """Every study of the batch was read back, or the batch was never submitted: its staged copies are to be removed.
+
+    ``files`` and ``size`` (bytes) are what was found of them.
+    """
+
+    kind: ClassVar[str] = "sweep-intended"
+    version: ClassVar[int] = 1
+    wave: str
+    batch: str
+    files: int
+    size: int
+
+
+@frozen(kw_only=True)
+class BatchSwept:
+    """The batch's staged copies are gone."""
+
+    kind: ClassVar[str] = "batch-swept"
+    version: ClassVar[int] = 1
+    wave: str
+    batch: str

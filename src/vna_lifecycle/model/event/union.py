@@ -23,7 +23,9 @@ from vna_lifecycle.model.event.batch import (
     BatchClosed,
     BatchEnded,
     BatchOpened,
+    BatchSwept,
     JobSubmitted,
+    SweepIntended,
 )
 from vna_lifecycle.model.event.decision import (
     ContentChosen,
@@ -98,6 +100,8 @@ Event: TypeAlias = (
     | BatchClosed
     | JobSubmitted
     | BatchEnded
+    | SweepIntended
+    | BatchSwept
     | RemedyIntended
     | ChangeMade
     | StudyRemedied
