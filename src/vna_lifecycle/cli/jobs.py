@@ -32,16 +32,21 @@ def list_jobs(
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
 ) -> int:
-    """Every batch with its job, and about how long those under way will take."""
-    from vna_lifecycle.engine.jobs import seconds_left
+    """Every batch with its job, and about how long those under way will take, as far as ended ones tell."""
+    from vna_lifecycle.engine.jobs import seconds_left, seconds_left_by_wave, seconds_left_of
 
     with opened(program) as opening:
-        batches = list(opening.catalog.batches(wave or None))
-        left = seconds_left(batches, opening.clock())
+        every, now = list(opening.catalog.batches()), opening.clock()
+    batches = [line for line in every if wave in ("", line.wave)]
+    waves = [each for each in seconds_left_by_wave(every, now) if wave in ("", each.wave)]
+    left = {line.batch: seconds_left_of(line, every, now) for line in batches}
     if show.json:
-        print_json({"batches": [asdict(line) for line in batches], "seconds_left": left})
+        lines = [{**asdict(line), "seconds_left": left[line.batch]} for line in batches]
+        told = {"batches": lines, "waves": [asdict(each) for each in waves]}
+        print_json({**told, "seconds_left": seconds_left(batches, now)})
         return 0
     for line in batches:
+        waits = line.state in ("closed", "submitted")
         job = f", job {line.job}" if line.job else ""
         answers = f": {line.stored} stored, {line.already_present} there before, {line.refused} refused, "
         answers += f"{line.unaccounted} unaccounted for, {line.warnings} with warnings"
@@ -50,13 +55,22 @@ def list_jobs(
                 f"{line.batch} ({line.wave}) {line.state}{job}: {counted(line.studies, 'study')}, "
                 f"{counted(line.instances, 'instance')}, {bytes_text(line.size)}"
                 + (answers if line.state == "ended" else f", since {line.opened}")
+                + (f", {_left(left[line.batch])}" if waits else "")
             )
         )
     if not batches:
         say("No batch is on record: the target stores at once, or nothing was transferred yet.")
-    elif left:
-        say(f"about {left:.0f} s left, by how long the ended ones took")
+    for each in waves:
+        say(safe(f"{each.wave}: {counted(each.under_way, 'batch')} under way, {_left(each.seconds_left)}"))
     return 0
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return "how long is unknown, because none has ended yet"
+    return (
+        f"about {seconds:.0f} s left, by how long the ended ones took" if seconds else "longer than the ended ones took"
+    )
 
 
 @app.command(name="show")

@@ -37,21 +37,65 @@ class BatchReport:
     warnings: tuple[NotTaken, ...] = ()
 
 
+@frozen(kw_only=True)
+class WaveLeft:
+    """How many batches of a wave wait for an answer, and about how long that takes: None where nobody knows yet."""
+
+    wave: str
+    under_way: int
+    seconds_left: float | None
+
+
 def seconds_left(batches: Sequence[BatchLine], now: dt.datetime) -> float | None:
     """An estimate for all batches that wait for an answer, from how long the ended ones took for their instances.
 
     None while no batch has ended.
     """
-    ended = [line for line in batches if line.state == "ended"]
+    ended = _ended(batches)
     answered = sum(line.instances for line in ended)
-    if not answered or not ended:
+    if not answered:
         return None
     begun = min(dt.datetime.fromisoformat(line.opened) for line in ended)
     latest = max(dt.datetime.fromisoformat(line.ended) for line in ended)
-    waiting = [line for line in batches if line.state in ("closed", "submitted")]
+    waiting = [line for line in batches if _waits(line)]
     rate = (latest - begun).total_seconds() / answered
     since = (now - latest).total_seconds() if waiting else 0.0
     return max(rate * sum(line.instances for line in waiting) - since, 0.0)
+
+
+def seconds_left_by_wave(batches: Sequence[BatchLine], now: dt.datetime) -> tuple[WaveLeft, ...]:
+    """As `seconds_left`, for each wave with batches that wait; one without an ended batch is measured by the others."""
+    found: list[WaveLeft] = []
+    for wave in dict.fromkeys(line.wave for line in batches if _waits(line)):
+        own = [line for line in batches if line.wave == wave]
+        measured = own if _ended(own) else [*_ended(batches), *own]
+        left = seconds_left(measured, now)
+        found.append(WaveLeft(wave=wave, under_way=sum(map(_waits, own)), seconds_left=left))
+    return tuple(found)
+
+
+def seconds_left_of(line: BatchLine, batches: Sequence[BatchLine], now: dt.datetime) -> float | None:
+    """An estimate for one batch that waits, from how long ended ones took from being opened, for each instance.
+
+    None where it waits for nothing, or no batch has ended.
+    """
+    ended = [each for each in _ended(batches) if each.instances]
+    if not _waits(line) or not ended:
+        return None
+    took = sum(_seconds(each.opened, each.ended) for each in ended) / sum(each.instances for each in ended)
+    return max(took * line.instances - (now - dt.datetime.fromisoformat(line.opened)).total_seconds(), 0.0)
+
+
+def _ended(batches: Sequence[BatchLine]) -> list[BatchLine]:
+    return [line for line in batches if line.state == "ended"]
+
+
+def _waits(line: BatchLine) -> bool:
+    return line.state in ("closed", "submitted")
+
+
+def _seconds(begun: str, ended: str) -> float:
+    return (dt.datetime.fromisoformat(ended) - dt.datetime.fromisoformat(begun)).total_seconds()
 
 
 def job_report(ledger: Ledger, vault: Vault, batches: Sequence[BatchLine], key: str) -> BatchReport:

@@ -13,7 +13,8 @@ def counted(count: int, noun: str) -> str:
     """A count with its noun, which is given in the singular: ``1 study``, ``2,345 studies``, ``2 series``."""
     if count == 1 or noun.endswith("s"):
         return f"{count:,} {noun}"
-    return f"{count:,} {noun[:-1]}ies" if noun.endswith("y") else f"{count:,} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}es" if noun.endswith("ch") else f"{noun}s"
+    return f"{count:,} {plural}"
 
 
 def told_of(count: int, noun: str, predicate: str) -> str:
