@@ -56,12 +56,13 @@ def findscu(port: int, folder: Path) -> list[tuple[str, ...]]:
     return sorted(told)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("count", "cap"),
     [
         (300, 60),
-        pytest.param(2_000, None, marks=pytest.mark.soak),
-        pytest.param(2_000, 200, marks=pytest.mark.soak),
+        pytest.param(10_000, None, marks=pytest.mark.soak),
+        pytest.param(10_000, 200, marks=pytest.mark.soak),
     ],
 )
 def test_an_inventory_has_what_findscu_is_told(
