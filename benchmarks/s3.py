@@ -16,16 +16,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from benchmarks import Row, interleave
 from benchmarks.files_to_files import build_large, build_many, measure
 
-PER_STUDY, STUDIES = 100, 20
+STUDIES = 20
+PAIRS = 5  # of some 40 seconds each
 PUT_RATIO = 0.95
 PEAK_MIB = 200.0
 LARGE_FRAMES = 4096  # 512 x 512 x 2 bytes each: 2 GiB
@@ -42,6 +44,24 @@ class Target:
     bucket: str
 
 
+@frozen
+class Served:
+    """A server that runs. Each measurement has a bucket of its own, which is removed after it: what all of them put
+    would not fit into memory."""
+
+    target: Target
+    make: Callable[[], str]
+    remove: Callable[[str], None]
+
+    @contextmanager
+    def room(self) -> Iterator[Target]:
+        bucket = self.make()
+        try:
+            yield evolve(self.target, bucket=bucket)
+        finally:
+            self.remove(bucket)
+
+
 def run(quick: bool = False) -> list[Row]:
     memory = Path("/dev/shm")  # noqa: S108 - the files stay in memory so that the disk is not measured
     with tempfile.TemporaryDirectory(prefix="s3-bench-", dir=memory if memory.is_dir() else None) as name:
@@ -49,25 +69,27 @@ def run(quick: bool = False) -> list[Row]:
         many, large = folder / "many", folder / "large"
         build_many(many, studies=2 if quick else STUDIES)
         size = sum(path.stat().st_size for path in many.rglob("*.dcm"))
-        with serve(folder) as target:
-            number = iter(range(10**6))
+        with serve(folder) as served:
             seconds: list[float] = []
             checked: list[float] = []
 
             def ours() -> float:
-                seconds.append(store(many, target, f"ours-{next(number)}"))
+                with served.room() as target:
+                    seconds.append(store(many, target, "ours"))
                 return 1 / seconds[-1]
 
             def peer() -> float:
-                copied, compared = rclone(many, target, f"peer-{next(number)}")
+                with served.room() as target:
+                    copied, compared = rclone(many, target, "peer")
                 checked.append(copied + compared)
                 return 1 / copied
 
-            compared = interleave(ours, peer, pairs=3 if quick else 7)
+            compared = interleave(ours, peer, pairs=3 if quick else PAIRS)
             shutil.rmtree(many)
             build_large(large, frames=LARGE_FRAMES // 16 if quick else LARGE_FRAMES)
             large_size = next(large.iterdir()).stat().st_size
-            peak = peak_of(large, target, f"large-{next(number)}")
+            with served.room() as target:
+                peak = peak_of(large, target, "large")
     return [
         Row(
             name=f"put {size / 1e9:.2g} GB of CT into S3 and read 100 % back",
@@ -153,7 +175,7 @@ def rclone(source: Path, target: Target, prefix: str) -> tuple[float, float]:
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[Target]:
+def serve(folder: Path) -> Iterator[Served]:
     """SeaweedFS with its data in ``folder``."""
     sys.path.insert(0, str(ROOT / "tests"))
     from peers.s3 import run_seaweed
@@ -161,7 +183,18 @@ def serve(folder: Path) -> Iterator[Target]:
     place = folder / "seaweed"
     place.mkdir()
     with run_seaweed(place) as server:
-        yield Target(server.endpoint_url, server.access_key_id, server.secret_access_key, server.bucket())
+        client = server.client()
+
+        def remove(bucket: str) -> None:
+            """With what is in it, and the files that the server keeps it in."""
+            for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+                keys: Any = [{"Key": item["Key"]} for item in page.get("Contents", ())]
+                if keys:
+                    client.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            client.delete_bucket(Bucket=bucket)
+
+        target = Target(server.endpoint_url, server.access_key_id, server.secret_access_key, "")
+        yield Served(target, server.bucket, remove)
 
 
 def store_and_read(source: Path, prefix: str) -> float:
