@@ -193,10 +193,11 @@ def powers_in(source: str) -> dict[str, str]:
         if isinstance(value, ast.Call | ast.Name):
             found[str(keyword.arg)] = "yes"
         elif isinstance(value, ast.IfExp) and ast.unparse(value.orelse) == "None":
-            setting = re.fullmatch(r"settings\.(\w+)", ast.unparse(value.test))
+            setting = re.fullmatch(r"settings\.(\w+)(?: == '(\w+)')?", ast.unparse(value.test))
             if setting is None:
                 raise ValueError(f"whether an archive has the power {keyword.arg!r} depends on more than a setting")
-            found[str(keyword.arg)] = f"with `{setting[1]}`"
+            wanted = f' = "{setting[2]}"' if setting[2] else ""
+            found[str(keyword.arg)] = f"with `{setting[1]}{wanted}`"
         else:
             raise ValueError(f"what the power {keyword.arg!r} is cannot be told from the source")
     return found

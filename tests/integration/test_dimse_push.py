@@ -14,6 +14,7 @@ from peers.dicom import ENVIRONMENT, OURS, Running, folder_for_peer, free_port, 
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.ports import Fetched, FetchFailure
 from vna_lifecycle.program import Program
@@ -27,6 +28,7 @@ SPECS = [
     for study in (1, 2)
     for instance in (1, 2, 3)
 ]
+EDITED = ObjectSpec(study=1, instance=2, patient_id="P1", grey=99)
 CONFIG = """
 [program]
 name = "pushed"
@@ -93,7 +95,7 @@ def settings(peer: Running, quiet: float = 1.0) -> DimseSettings:
     )
 
 
-def test_what_was_sent_is_moved_and_what_was_not_is_a_finding_until_it_is(source: Running, tmp_path: Path) -> None:
+def program_on(source: Running, tmp_path: Path) -> Path:
     folder = tmp_path / "program"
     folder.mkdir()
     (folder / "program.toml").write_text(
@@ -101,6 +103,15 @@ def test_what_was_sent_is_moved_and_what_was_not_is_a_finding_until_it_is(source
     )
     (folder / "new").mkdir()
     Program.init(folder)
+    return folder
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / "archives" / "old" / "arrivals").iterdir())
+
+
+def test_what_was_sent_is_moved_and_what_was_not_is_a_finding_until_it_is(source: Running, tmp_path: Path) -> None:
+    folder = program_on(source, tmp_path)
     with Program.open(folder) as opened:
         (inventory,) = opened.take_inventory()
         assert (inventory.studies, inventory.instances) == (2, 6)
@@ -120,6 +131,54 @@ def test_what_was_sent_is_moved_and_what_was_not_is_a_finding_until_it_is(source
         result = opened.transfer("all", retry=True)
         assert (result.outcome, result.transferred) == ("complete", 2)
         assert opened.findings("all") == []
+        assert kept(folder) == []  # what was moved is not kept any longer
+        send(source.ours, [*written(tmp_path / "sent", SPECS[:1]), *written(tmp_path / "edited", [EDITED])])
+        assert len(kept(folder)) == 2
+        opened.transfer("all")  # as a run does that comes after a crash between the record and the removal
+        assert [scan_file(path).instance_number for path in kept(folder)] == [2]  # other bytes: nobody has moved them
+
+
+def test_what_is_not_transferred_is_kept(source: Running, tmp_path: Path) -> None:
+    folder = program_on(source, tmp_path)
+    with Program.open(folder) as opened:
+        opened.take_inventory()
+        opened.plan()
+        send(source.ours, written(tmp_path / "sent", SPECS[:5]))
+        assert opened.transfer("all").transferred == 1
+        assert sorted(scan_file(path).sop_instance_uid for path in kept(folder)) == [
+            spec.sop_instance_uid for spec in SPECS[3:5]
+        ]
+
+
+def test_what_was_sent_and_is_not_listed_is_a_finding(source: Running, tmp_path: Path) -> None:
+    folder = program_on(source, tmp_path)
+    strangers = [ObjectSpec(study=9, patient_id="P9"), ObjectSpec(study=1, instance=9, patient_id="P1")]
+    with Program.open(folder) as opened:
+        opened.archive("old")
+        send(source.ours, written(tmp_path / "sent", [*SPECS, *strangers]))
+        (inventory,) = opened.take_inventory()
+        assert (inventory.studies, inventory.instances, inventory.refused) == (2, 6, 2)
+        opened.plan()
+        assert opened.transfer("all").transferred == 2
+        assert len(kept(folder)) == 2
+        opened.accept("all")
+        (found,) = [line for line in opened.findings() if line.kind == "objects-unexpected"]
+        assert (found.severity, found.subjects) == ("warning", 2)
+        told = {scan_file(path).sop_instance_uid for path in opened.evidence(found).subjects}
+        assert told == {stranger.sop_instance_uid for stranger in strangers}
+
+
+def test_what_was_moved_and_is_not_sent_again_does_not_count_as_gone(source: Running, tmp_path: Path) -> None:
+    folder = program_on(source, tmp_path)
+    with Program.open(folder) as opened:
+        opened.take_inventory()
+        opened.plan()
+        send(source.ours, written(tmp_path / "sent", SPECS))
+        assert opened.transfer("all").transferred == 2
+        opened.take_inventory()
+        (result,) = opened.catch_up(sample=1)
+        assert (result.differing, result.unknown, result.sampled) == (0, 0, 1)
+        assert [(line.kind, line.subjects) for line in opened.findings("all")] == [("not-compared", 3)]
 
 
 def test_a_fetch_waits_for_what_is_on_its_way(source: Running, tmp_path: Path) -> None:

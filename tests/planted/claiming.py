@@ -35,6 +35,8 @@ class Claims:
     database: dict[str, TruthRecord] = field(factory=dict)
     unserved: list[str] = field(factory=list)
     """Locators of objects that are listed, and that nobody gets."""
+    unlisted: list[Refused] = field(factory=list)
+    """What it sent and does not list."""
 
 
 _claims: dict[str, Claims] = {}
@@ -84,6 +86,7 @@ class _Reads:
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
         if part.key == "-1":
             yield from self._claims.studies
+            yield from self._claims.unlisted
             return
         for item in self._inner.inventory(part):
             yield self._placed(item) if isinstance(item, InstanceRecord) else item

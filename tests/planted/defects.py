@@ -22,7 +22,7 @@ from planted.world import PlantedWorld
 from vna_lifecycle.checks.settings import FidelitySettings
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.identity import PatientKey, StudyUID
-from vna_lifecycle.model.inventory import Availability, Basis, Manifest, StudyRecord
+from vna_lifecycle.model.inventory import Availability, Basis, Manifest, Refused, StudyRecord
 from vna_lifecycle.ports import FetchFailure, Retrieved, StudyCase, TruthRecord
 from vna_lifecycle.testing.objects import TRANSFER_SYNTAXES, ObjectSpec
 
@@ -446,6 +446,13 @@ def _(plot: Plot) -> None:
 def _(plot: Plot) -> None:
     plot.old += [plot.study()[0].having(SOPClassUID="1.2.840.10008.5.1.4.38.1")]
     plot.find("objects-without-patient")
+
+
+@planted("readability", "an object that the source sent and does not list")
+def _(plot: Plot) -> None:
+    sent = Refused(locator="arrivals/1.dcm", code="sent-but-not-listed", reason="it is not listed")
+    plot.before.append(lambda world: world.claims.unlisted.append(sent))
+    plot.find("objects-unexpected")
 
 
 @planted("readability", "a DICOMDIR")

@@ -39,6 +39,13 @@ ABOUT: Final = About(
             remedy="Look whether any of them was an image; keep the rest elsewhere if somebody needs it",
         ),
         Kind(
+            word="objects-unexpected",
+            severity=Severity.WARNING,
+            means="A source sent objects that it does not list, or that were not asked for. They are kept apart, and "
+            "do not move.",
+            remedy="Find out what they are. Take another inventory once the source lists them; else remove the files",
+        ),
+        Kind(
             word="objects-without-patient",
             severity=Severity.WARNING,
             means="A source holds objects that belong to no patient or study: hanging protocols, palettes.",
@@ -96,6 +103,8 @@ _OF_CODE: Final = {
     "not-dicom": "files-not-dicom",
     "media-directory": "media-directories",
     "non-patient-object": "objects-without-patient",
+    "sent-but-not-listed": "objects-unexpected",
+    "unexpected-object": "objects-unexpected",
 }
 _OF_FLAG: Final = {
     "short-pixel-data": "objects-damaged",

@@ -31,6 +31,7 @@ POWERS: Final = {
     "withdraws": "lets go of copies",
     "admits": "corrects what it set aside",
     "staged": "lets go of staged copies",
+    "arrivals": "lets go of what it sent",
     "frames": "serves single frames",
     "probes": "can be probed",
     "truth": "brings its own database",

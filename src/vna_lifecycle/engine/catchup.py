@@ -32,8 +32,9 @@ UNSEEN = (
 class CatchUpResult:
     """What two passes over a source differ in. Counts are studies; ``unseen`` says what the comparison cannot see.
 
-    ``unknown`` ones could not be compared, since the source did not hand out all of them for now: then the catch-up is
-    not complete, and the next one begins where this one did.
+    ``unknown`` ones could not be compared, since the source did not hand out all of them for now, or those that were
+    touched not before a person sees to it: then the catch-up is not complete, and the next one begins where this one
+    did.
     """
 
     archive: str
@@ -108,7 +109,7 @@ def catch_up(
         seen = _look(journal, bench, catalog.work_on(catalog.label(delta.study_uid)), target, new, delta.kind)
         refetched += seen is not None
         differing += bool(seen)
-        unknown += seen is not None and bool(seen.unknown)
+        unknown += seen is not None and bool(seen.unknown or seen.withheld)  # it was touched, and nobody saw how
         tell(Progress(activity="catch-up", subject=archive, done=sum(counts.values()), total=None, unit="studies"))
     sampled = 0
     for study_uid in catalog.sample_untouched(old, new, sample, seed):
@@ -163,19 +164,25 @@ def _look(
     seen = drift(journal.manifest(work.manifest_ref), now)
     if seen:
         journal.record(list(_changed(journal, work, study, seen, inventory, reason)))
-    if seen.unknown:
-        finding = Finding(
-            kind="not-compared",
-            severity=Severity.WARNING,
-            message=f"the source did not hand out {counted(len(seen.unknown), 'instance')} for now: whether it still "
-            "holds what was moved is not known",
-            check="catch-up",
-            study=study,
-            subjects=seen.unknown,
-            remedy="Catch up again: what could not be compared is looked at then",
-        )
-        journal.record([journal.finding(finding, wave=work.wave)])
+    journal.record([journal.finding(finding, wave=work.wave) for finding in _not_compared(study, seen)])
     return seen
+
+
+def _not_compared(study: StudyRef, seen: SourceDrift) -> Iterator[Finding]:
+    again = "Catch up again: what could not be compared is looked at then"
+    handed_out = "To compare them, have the source bring them online or send them again, then catch up again"
+    for subjects, when, remedy in ((seen.unknown, "for now", again), (seen.withheld, "by itself", handed_out)):
+        if subjects:
+            yield Finding(
+                kind="not-compared",
+                severity=Severity.WARNING,
+                message=f"the source did not hand out {counted(len(subjects), 'instance')} {when}: whether it still "
+                "holds what was moved is not known",
+                check="catch-up",
+                study=study,
+                subjects=subjects,
+                remedy=remedy,
+            )
 
 
 def _changed(

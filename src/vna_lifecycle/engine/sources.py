@@ -16,13 +16,15 @@ from vna_lifecycle.model.inventory import Manifest
 class SourceDrift:
     """How a study at the source differs now from a manifest: UIDs that are gone, other in content, or new.
 
-    Of ``unknown`` ones nothing can be said: the source did not hand them out for now. They are no difference.
+    Of ``unknown`` ones nothing can be said: the source did not hand them out for now; nor of ``withheld`` ones, which
+    it does not hand out before a person has seen to it. They are no difference.
     """
 
     gone: tuple[SOPInstanceUID, ...]
     other: tuple[SOPInstanceUID, ...]
     new: tuple[SOPInstanceUID, ...]
     unknown: tuple[SOPInstanceUID, ...] = ()
+    withheld: tuple[SOPInstanceUID, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.gone or self.other or self.new)
@@ -56,18 +58,22 @@ def drift(before: Manifest, now: FetchedStudy) -> SourceDrift:
     then = {entry.sop_instance_uid: entry.digest.dataset_sha256 for entry in before.entries}
     here = {item.entry.sop_instance_uid: item.entry.digest.dataset_sha256 for item in now.objects}
     here |= {item.sop_instance_uid: "several" for item in now.held}
-    unknown = awaited(now)
+    unknown = frozenset(failure.record.sop_instance_uid for failure in now.failures if failure.transient)
+    withheld = awaited(now) - unknown
     return SourceDrift(
-        gone=tuple(uid for uid in then if uid not in here and uid not in unknown),
+        gone=tuple(uid for uid in then if uid not in here and uid not in unknown | withheld),
         other=tuple(uid for uid in then if uid in here and here[uid] != then[uid]),
         new=tuple(uid for uid in here if uid not in then),
         unknown=tuple(sorted(unknown)),
+        withheld=tuple(sorted(withheld)),
     )
 
 
 def awaited(now: FetchedStudy) -> frozenset[SOPInstanceUID]:
-    """The UIDs that a source lists and did not hand out for now: they may be there as before, or not."""
-    return frozenset(failure.record.sop_instance_uid for failure in now.failures if failure.transient)
+    """The UIDs that a source lists and did not hand out: they may be there as before, or not."""
+    return frozenset(
+        failure.record.sop_instance_uid for failure in now.failures if failure.transient or failure.withheld
+    )
 
 
 def contents_of(now: FetchedStudy) -> dict[SOPInstanceUID, frozenset[str]]:

@@ -21,6 +21,7 @@ from vna_lifecycle.engine.committing import Committing, commitment, committing
 from vna_lifecycle.engine.holding import held_for
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.later import Later
+from vna_lifecycle.engine.letting_go import LettingGo
 from vna_lifecycle.engine.outcomes import Attempt, failed
 from vna_lifecycle.engine.pending import attempts_allowed, pages
 from vna_lifecycle.engine.progress import Tell, silent
@@ -39,14 +40,7 @@ from vna_lifecycle.engine.steps import (
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.engine.telling import Telling
 from vna_lifecycle.engine.transfer_result import TransferResult, outcome_of
-from vna_lifecycle.errors import (
-    ArchiveError,
-    ArchiveUnreachable,
-    DiskFull,
-    StateError,
-    StorageError,
-    VnaLifecycleError,
-)
+from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, DiskFull, StateError, StorageError, VnaLifecycleError
 from vna_lifecycle.model.event import Event, TransferEnded, TransferStarted
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.lifecycle import MigrationState
@@ -75,6 +69,7 @@ class Transfer:
     allowance: Callable[[], float]
     cancelled: Cancellation
     tell: Tell = silent
+    letting_go: LettingGo | None = None
     _flights: dict[Future[Any], Flight] = field(factory=dict, init=False)
     _again: Later = field(factory=Later, init=False)
     _stop: VnaLifecycleError | None = field(default=None, init=False)
@@ -210,8 +205,7 @@ class Transfer:
         flight = Flight(attempt=Attempt(study=study, wave=wave, number=work.attempt + 1))
         candidates = candidates_of(self.journal.catalog, work.study_uid)
         choices = choices_of(self.journal.catalog, study, candidates)
-        policy = self.policy
-        self._submit(flight, tasks.fetch_study, study, candidates, choices, policy.target, policy.required)
+        self._submit(flight, tasks.fetch_study, study, candidates, choices, self.policy.target, self.policy.required)
 
     def _submit(self, flight: Flight, task: Callable[..., Any], *arguments: object) -> None:
         self._flights[self._call(task, *arguments)] = flight
@@ -318,7 +312,13 @@ class Transfer:
 
     def _done(self, flight: Flight) -> Callable[[], None]:
         self._so_far.ended += 1
-        return lambda: self.bench.clear(flight.attempt.study.label)
+
+        def clear() -> None:
+            self.bench.clear(flight.attempt.study.label)
+            if self.letting_go is not None:
+                self.letting_go.of_study(flight.attempt.study.label)
+
+        return clear
 
     # ------------------------------------------------------------------------------------------------ trouble
 

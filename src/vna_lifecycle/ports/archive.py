@@ -10,7 +10,7 @@ from attrs import frozen
 
 from vna_lifecycle.ports.governing import Erases, Holds, Recalls, Tiers
 from vna_lifecycle.ports.knowing import KnowsTruth, ProbesBehaviour
-from vna_lifecycle.ports.reading import LooksAtFrames, SourceAdapter, TellsCosts
+from vna_lifecycle.ports.reading import LetsGoOfArrivals, LooksAtFrames, SourceAdapter, TellsCosts
 from vna_lifecycle.ports.remedying import AdmitsSetAside
 from vna_lifecycle.ports.writing import (
     CommitsStorage,
@@ -34,6 +34,7 @@ class Archive:
     probes: ProbesBehaviour | None = None
     truth: KnowsTruth | None = None
     staged: LetsGoOfStaged | None = None
+    arrivals: LetsGoOfArrivals | None = None
     frames: LooksAtFrames | None = None
     withdraws: Withdraws | None = None
     admits: AdmitsSetAside | None = None

@@ -9,7 +9,7 @@ from typing import Protocol
 from attrs import frozen
 
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
-from vna_lifecycle.model.inventory import Digest, InstanceRecord, Refused, StudyRecord
+from vna_lifecycle.model.inventory import Digest, InstanceRecord, Manifest, Refused, StudyRecord
 from vna_lifecycle.model.wave import DateRange
 
 
@@ -73,12 +73,17 @@ class Fetched:
 
 @frozen(kw_only=True)
 class FetchFailure:
-    """An object that could not be fetched. ``code`` is a stable kebab-case word; ``message`` has no patient data."""
+    """An object that could not be fetched. ``code`` is a stable kebab-case word; ``message`` has no patient data.
+
+    ``transient``: trying again later may do. ``withheld``: the archive has it, and a person must see to it that it is
+    handed out, as of an object that lies offline; so it does not count as gone.
+    """
 
     record: InstanceRecord
     code: str
     message: str
     transient: bool = False
+    withheld: bool = False
 
 
 class SourceAdapter(Protocol):
@@ -133,6 +138,20 @@ class LooksAtFrames(Protocol):
 
         Raises:
             ArchiveError: the archive cannot be read.
+        """
+        ...
+
+
+class LetsGoOfArrivals(Protocol):
+    """A source that sends by itself: what came is kept on a disk of ours until it has been moved."""
+
+    def let_go(self, manifest: Manifest) -> int:
+        """Remove what was kept of these instances with these very data sets, and say how many objects it was.
+
+        What came under their UIDs with other bytes stays: nobody has moved that. To do it again is harmless.
+
+        Raises:
+            StorageError: it cannot be removed.
         """
         ...
 

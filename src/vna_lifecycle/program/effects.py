@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from vna_lifecycle.config import Engine
 from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.letting_go import LettingGo
 from vna_lifecycle.engine.plan import make_plan
 from vna_lifecycle.engine.profile import record_profile
 from vna_lifecycle.engine.progress import Tell
@@ -66,6 +68,8 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
     pacing = Pacing(execution, program.clock)
     bench, executor = make_bench(program, pacing)
     hold_back(program, journal, bench, wave, tell)
+    letting_go = _letting_go(program, journal)
+    letting_go.of_wave(wave)
     work = Transfer(
         journal=journal,
         bench=bench,
@@ -83,10 +87,18 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
         allowance=pacing.allowance,
         cancelled=program.cancelled,
         tell=tell,
+        letting_go=letting_go,
     )
     result = work.run(wave, retry=retry)
     sweep_when_verified(journal, bench, wave, migration.target)
     return result
+
+
+def _letting_go(program: Program, journal: Journal) -> LettingGo:
+    """Whatever keeps arrivals listens on a port, which only this process has: others need not be opened here."""
+    threads = program.config.execution.engine is Engine.THREADS
+    sources = [program.archive(name) for name in program.config.migration.sources] if threads else []
+    return LettingGo(journal, [source.arrivals for source in sources if source.arrivals is not None])
 
 
 def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: int, tell: Tell) -> list[CatchUpResult]:

@@ -25,9 +25,11 @@ def open_archive(settings: DimseSettings, site: Site) -> Archive:
     lobby = Lobby(settings, site)
     reader = Reader(caller, lobby)
     stores: Store | None = None
+    arrivals = lobby.arrivals if settings.retrieve == "push" else None
     if settings.retrieve == "push":
         lobby.open()  # the archive's operator may send at any time; what is stored there could not be read back
     else:
         stores = Store(caller, reader)
     commits = Commitments(caller, lobby) if settings.commitment else None
-    return Archive(reads=reader, stores=stores, commits=commits, probes=Probing(caller, reader, stores))
+    probes = Probing(caller, reader, stores)
+    return Archive(reads=reader, stores=stores, commits=commits, probes=probes, arrivals=arrivals)

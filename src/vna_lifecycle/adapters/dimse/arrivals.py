@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from vna_lifecycle.adapters.dimse.wire import Arrival, Offer
-from vna_lifecycle.errors import DiskFull
+from vna_lifecycle.errors import DiskFull, StorageError
+from vna_lifecycle.model.inventory import Manifest
 
 _RESERVE: Final = 256 << 20
 """Bytes of the disk that arrivals leave free: the program itself must be able to go on."""
@@ -50,7 +51,7 @@ class Arrivals:
     def take(self, arrival: Arrival) -> int:
         """Keep an object."""
         name = _name(arrival.offer.sop_instance_uid)
-        path = self._folder / f"{name}-{arrival.dataset_sha256[:32]}.dcm"
+        path = self._folder / _file(name, arrival.dataset_sha256)
         arrival.path.replace(path)
         with self._changed:
             self._found.setdefault(name, set()).add(path)
@@ -62,6 +63,34 @@ class Arrivals:
         """What came under this UID: one file for each content."""
         with self._changed:
             return tuple(sorted(self._found.get(_name(sop_instance_uid), ())))
+
+    def all(self) -> list[Path]:
+        """What is kept."""
+        with self._changed:
+            return sorted(path for paths in self._found.values() for path in paths)
+
+    def let_go(self, manifest: Manifest) -> int:
+        """Remove what is kept of these instances with these very data sets.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        count = 0
+        for entry in manifest.entries:
+            name = _name(entry.sop_instance_uid)
+            path = self._folder / _file(name, entry.digest.dataset_sha256)
+            with self._changed:
+                if path not in self._found.get(name, ()):
+                    continue
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    raise StorageError(f"what was moved cannot be removed: {error.strerror}", path=path) from error
+                self._found[name].remove(path)
+                if not self._found[name]:
+                    del self._found[name]
+            count += 1
+        return count
 
     def wait(self, seconds: float) -> None:
         """Wait for something to arrive, or for so long."""
@@ -77,3 +106,7 @@ class Arrivals:
 
 def _name(sop_instance_uid: str) -> str:
     return hashlib.sha256(sop_instance_uid.encode()).hexdigest()[:32]
+
+
+def _file(name: str, dataset_sha256: str) -> str:
+    return f"{name}-{dataset_sha256[:32]}.dcm"

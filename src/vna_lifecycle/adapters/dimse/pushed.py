@@ -42,7 +42,7 @@ class Pushed:
                 found = arrivals.of(place_of(record.locator)[1])
                 if len(found) > 1:
                     message = f"{len(found)} different objects were sent under its SOP Instance UID"
-                    yield FetchFailure(record=record, code="several-contents-sent", message=message)
+                    yield FetchFailure(record=record, code="several-contents-sent", message=message, withheld=True)
                 elif found:
                     yield Fetched(record=record, path=found[0])
                 else:
@@ -57,4 +57,4 @@ class Pushed:
             return
         for record in missing:
             message = "it is listed, and was not sent; have the archive send this study again, to our AE title"
-            yield FetchFailure(record=record, code="not-sent-to-us", message=message)
+            yield FetchFailure(record=record, code="not-sent-to-us", message=message, withheld=True)

@@ -16,6 +16,7 @@ from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.pushed import Pushed
 from vna_lifecycle.adapters.dimse.retrieving import Retriever
+from vna_lifecycle.adapters.dimse.unlisted import Unlisted
 from vna_lifecycle.adapters.dimse.windows import Window, day_of, window_of, years
 from vna_lifecycle.adapters.dimse.wire import Elements
 from vna_lifecycle.adapters.query import matches
@@ -24,6 +25,7 @@ from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Part, Spool, StudyQuery
 
+_ARRIVALS: Final = "arrivals"
 _QUARANTINE: Final = "quarantine"
 _REMARKS: Final = "remarks"
 _AT_ONCE: Final = 50
@@ -41,6 +43,7 @@ class Reader:
         self._lister = Lister(caller)
         pushed = caller.settings.retrieve == "push"
         self._retriever = Pushed(caller, lobby) if pushed else Retriever(caller, self._lister, lobby)
+        self._unlisted = Unlisted(lobby.arrivals, self._lister) if pushed else None
         self._remarks: tuple[Refused, ...] = ()
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
@@ -62,6 +65,8 @@ class Reader:
         divider = Divider(self._answered, limit=settings.studies_per_part, trusted=trusted)
         for window in divider.parts(years(self._caller.site.clock().date())):
             yield Part(key=window.key, title=window.title)
+        if self._unlisted is not None and self._unlisted.any:
+            yield Part(key=_ARRIVALS, title="objects that were sent")
         if self._lobby.quarantine.objects():
             yield Part(key=_QUARANTINE, title="objects that were not asked for")
         self._remarks = tuple(_remarks(divider))
@@ -72,6 +77,8 @@ class Reader:
         """Each study of a window with its instances, level by level; or what is in quarantine."""
         if part.key == _QUARANTINE:
             yield from self._quarantined()
+        elif part.key == _ARRIVALS:
+            yield from self._unlisted.refused() if self._unlisted is not None else ()
         elif part.key == _REMARKS:
             yield from self._remarks
         else:

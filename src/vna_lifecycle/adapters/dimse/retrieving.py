@@ -76,7 +76,8 @@ class Retriever:
         """
         far = [record for record in wanted if record.availability in _FAR]
         for record in far:
-            yield FetchFailure(record=record, code="offline", message="the archive says that this object is offline")
+            message = "the archive says that this object is offline"
+            yield FetchFailure(record=record, code="offline", message=message, withheld=True)
         near = [record for record in wanted if record.availability not in _FAR]
         if not near:
             return
