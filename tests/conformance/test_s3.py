@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.moto_api import state_manager
 from moto.s3.models import FakeKey
@@ -119,6 +120,17 @@ class TestTiersOfABucketWithVersions(TestTiers):
 
 class TestHoldsOnMiniStack(_OnMiniStack, HoldsSuite):
     locked = True
+
+
+def test_no_server_here_restores_so_that_recalls_are_tested_on_moto(ministack: Server, seaweed: Server) -> None:
+    """Both refuse to. Where this fails, one has learned it, and recalls can be tested there."""
+    for server in (ministack, seaweed):
+        bucket, prefix = server.place()
+        client = server.client()
+        key = f"{prefix}/archived"
+        client.put_object(Bucket=bucket, Key=key, Body=b"pixels", StorageClass="GLACIER")
+        with pytest.raises(ClientError, match="MethodNotAllowed"):
+            client.restore_object(Bucket=bucket, Key=key, RestoreRequest={"Days": 1})
 
 
 class TestRecalls(RecallsSuite):
