@@ -16,9 +16,17 @@ from urllib3 import BaseHTTPResponse, Timeout
 from urllib3.connectionpool import HTTPConnectionPool, connection_from_url
 from urllib3.exceptions import HTTPError
 
+from vna_lifecycle.adapters.dicomweb.multipart import media_type
 from vna_lifecycle.adapters.dicomweb.pace import PacedConnection, PacedTlsConnection
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
-from vna_lifecycle.adapters.dicomweb.trouble import PASSING, BrokenAnswer, redirect_error, status_error, transport_error
+from vna_lifecycle.adapters.dicomweb.trouble import (
+    PASSING,
+    BrokenAnswer,
+    page_error,
+    redirect_error,
+    status_error,
+    transport_error,
+)
 from vna_lifecycle.adapters.tls import tls_context
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.ports import Site
@@ -128,9 +136,12 @@ class Connection:
                 if method != "GET" or not place:
                     raise redirect_error(self.archive, doing)
                 path = place
-            elif answer.status == 401 and not renewed and self._renew(shown):
+            elif (answer.status == 401 or _is_page(answer)) and not renewed and self._renew(shown):
                 answer.close()
                 renewed = True
+            elif _is_page(answer):
+                answer.close()
+                raise page_error(self.archive, doing)
             elif answer.status in PASSING or answer.status in (401, 403):
                 answer.close()
                 raise status_error(self.archive, answer.status, answer.headers, self.site.clock(), doing)
@@ -233,6 +244,12 @@ class Connection:
 def _names_no_study(record: logging.LogRecord) -> bool:
     """Whether urllib3 may log this: it tells the URLs of requests, and those of DICOMweb name studies."""
     return "/studies" not in record.getMessage()
+
+
+def _is_page(answer: BaseHTTPResponse) -> bool:
+    """Whether this is a success for people: no service of DICOMweb answers so, but whoever asks them to log in does."""
+    kind = media_type(answer.headers.get("Content-Type", ""))
+    return answer.status < 300 and kind in ("text/html", "application/xhtml+xml") and answer.length_remaining != 0
 
 
 def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int]:

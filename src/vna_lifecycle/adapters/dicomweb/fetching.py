@@ -1,12 +1,10 @@
 """WADO-RS (PS3.18 10.4): objects as they are stored, streamed into the spool, series by series or one by one.
 
-A series is one answer, of which what is missing or broken is asked for singly before it counts as such. No URL in an
-answer is ever followed (Retrieve URL, Bulk Data URI): every object is asked for whole, from the one archive.
+A series is one answer, of which what is missing or broken is asked for singly before it counts as such.
 """
 
 from __future__ import annotations
 
-import errno
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +16,31 @@ from urllib3 import BaseHTTPResponse
 
 from vna_lifecycle.adapters.dicomweb.connection import Connection
 from vna_lifecycle.adapters.dicomweb.multipart import BadMultipart, Parts, boundary_of
+from vna_lifecycle.adapters.dicomweb.receiving import (
+    Breaks,
+    NotAnObject,
+    ObjectFile,
+    TooLarge,
+    receive_one,
+    unreadable_as,
+)
 from vna_lifecycle.adapters.dicomweb.trouble import BrokenAnswer, broken, status_error
 from vna_lifecycle.dicom.scan import scan_file
-from vna_lifecycle.errors import ArchiveError, DicomRefused, DiskFull
+from vna_lifecycle.errors import ArchiveError, DicomRefused
 from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Spool
 
 AS_STORED: Final = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _RETRIEVAL: Final = "a retrieval"
 _SURPLUS: Final = 20  # objects of a series that nobody wants, after which the wanted ones are asked for singly
+_NO_OBJECT: Final = (
+    "the archive serves {}, and not the object as it stores it; nothing is put together from pieces: "
+    "take it over DIMSE, or from the archive's files"
+)
+_BREAKS_OFF: Final = (
+    "the archive breaks off the object at the same place each time, {}, as servers do that cannot count to 2 GiB: "
+    "take it over DIMSE, or from the archive's files"
+)
 _Result: TypeAlias = Fetched | FetchFailure
 _FAILURES: Final = {
     404: ("missing-instance", "the archive has no such instance, or has it no more"),
@@ -115,7 +129,7 @@ class _Run:
             with connection.request(path, _RETRIEVAL, accept=AS_STORED) as answer:
                 if answer.status in (200, 206):
                     self._take(answer, left)
-        except (BadMultipart, BrokenAnswer):
+        except (BadMultipart, BrokenAnswer, TooLarge):
             pass  # what did not come is asked for singly
         except ArchiveError as error:
             if not error.transient:
@@ -130,7 +144,7 @@ class _Run:
             path = self._new_file(None)
             uid = ""
             try:
-                with _Writing(path) as file:
+                with ObjectFile(path, self._connection.settings.largest_object) as file:
                     parts.read(file.write)
                 uid = scan_file(path, locator="").sop_instance_uid
             except DicomRefused:
@@ -149,24 +163,37 @@ class _Run:
         names = ("studies", place[0], "series", place[1], "instances", place[2])
         url = connection.path(connection.settings.wado_prefix, *names)
         path = self._new_file(record.size)
+        breaks = Breaks()
 
         def ask() -> FetchFailure | None:
             with connection.request(url, _RETRIEVAL, accept=AS_STORED) as answer:
                 if answer.status not in (200, 206):
                     return _refused(record, answer, connection)
+                content_type = answer.headers.get("Content-Type", "")
+                chunks = breaks.counted(answer.headers.get("Content-Length"), connection.chunks(answer))
                 try:
-                    with _Writing(path) as file:
-                        _receive(answer, connection, file)
+                    with ObjectFile(path, connection.settings.largest_object) as file:
+                        kind = receive_one(content_type, chunks, file)
                 except BadMultipart as problem:
                     raise broken(connection.archive, _RETRIEVAL, str(problem)) from None
-            return None
+            return _other(record, path, kind)
+
+        def ask_and_see() -> FetchFailure | None:
+            try:
+                return ask()
+            except BrokenAnswer:
+                if breaks.again():
+                    return _failure(record, "breaks-off-large", _BREAKS_OFF.format(breaks.place()))
+                raise
 
         try:
-            failure = connection.again(ask)
+            failure = connection.again(ask_and_see)
         except BrokenAnswer as error:
             failure = _failure(record, "broken-answer", str(error), transient=True)
-        if failure is None:
-            failure = _other(record, path)
+        except TooLarge as problem:
+            failure = _failure(record, "too-large", str(problem))
+        except NotAnObject as problem:
+            failure = _failure(record, "no-object", _NO_OBJECT.format(problem))
         if failure is not None:
             path.unlink(missing_ok=True)
             return failure
@@ -175,50 +202,6 @@ class _Run:
     def _new_file(self, size: int | None) -> Path:
         with self._spooling:
             return self._spool.new_file(size)
-
-
-class _Writing:
-    """A spool file that is written."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("wb", buffering=0)
-
-    def __enter__(self) -> _Writing:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Write all of it.
-
-        Raises:
-            DiskFull: no space is left.
-        """
-        left = memoryview(data)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                hint = "free some disk space; then resume"
-                raise DiskFull("no space is left for a fetched object", path=self._path.parent, hint=hint) from None
-            raise
-
-
-def _receive(answer: BaseHTTPResponse, connection: Connection, file: _Writing) -> None:
-    """One object: in a part of its own, as it was asked for, or alone, as some archives answer."""
-    chunks = connection.chunks(answer)
-    kind = answer.headers.get("Content-Type", "")
-    if kind.partition(";")[0].strip().lower() == "application/dicom":
-        for chunk in chunks:
-            file.write(chunk)
-        return
-    parts = Parts(chunks, boundary_of(kind))
-    if not parts.next():
-        raise BadMultipart("the answer has no part")
-    parts.read(file.write)
 
 
 def _refused(record: InstanceRecord, answer: BaseHTTPResponse, connection: Connection) -> FetchFailure:
@@ -230,12 +213,16 @@ def _refused(record: InstanceRecord, answer: BaseHTTPResponse, connection: Conne
     return _failure(record, code, message)
 
 
-def _other(record: InstanceRecord, path: Path) -> FetchFailure | None:
-    """Whether another instance came than the one that was asked for. What is unreadable is told by whoever reads it."""
+def _other(record: InstanceRecord, path: Path, kind: str) -> FetchFailure | None:
+    """Whether another instance came than the one that was asked for, or none.
+
+    What came as an object and is unreadable is told by whoever reads it.
+    """
     try:
         found = scan_file(path, locator="").sop_instance_uid
     except DicomRefused:
-        return None
+        what = unreadable_as(kind)
+        return _failure(record, "no-object", _NO_OBJECT.format(what)) if what else None
     if found == record.locator.rpartition("/")[2]:
         return None
     return _failure(record, "uid-mismatch", "the archive served an object with another SOP Instance UID")

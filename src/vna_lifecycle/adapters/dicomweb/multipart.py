@@ -40,27 +40,50 @@ def boundary_of(content_type: str) -> bytes:
     return (found[1] or found[2]).encode("latin_1")
 
 
+def media_type(content_type: str) -> str:
+    """A media type without its parameters, in lower case (RFC 9110 8.3.1)."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 class Parts:
-    """The parts of a body, one after the other; each is read before the next."""
+    """The parts of a body, one after the other; each is read before the next. ``kind`` is the present one's media type.
+
+    Other headers of a part, such as Content-Location, say nothing that is needed, and are not looked at.
+    """
 
     def __init__(self, chunks: Iterable[bytes], boundary: bytes) -> None:
         self._chunks = iter(chunks)
         self._mark = b"\r\n--" + boundary
         self._passed = False  # whether the boundary before the next part is behind us
         self._buffer = b"\r\n"  # so that the first boundary is found like all others
+        self._stated: int | None = None
+        self.kind = ""
 
     def next(self) -> bool:
         """Go to the next part, or to the first; False at the end. A preamble is skipped.
 
         Raises:
-            BadMultipart: the body is cut off, or begins with too much that is in no part.
+            BadMultipart: the body is cut off, or begins with too much that is in no part, or with headers without end.
         """
         if not self._passed:
             self._until_mark(_Preamble(), None)
         self._passed = False
         while len(self._buffer) < 2:
             self._more()
-        return not self._buffer.startswith(b"--")
+        if self._buffer.startswith(b"--"):
+            return False
+        self._headers()
+        return True
+
+    def _headers(self) -> None:
+        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
+            if len(self._buffer) > _HEADER_LIMIT:
+                raise BadMultipart("a part's headers have no end")
+            self._more()
+        headers = self._buffer[:end]
+        self._stated = _length(headers)
+        self.kind = media_type(_header(headers, b"content-type").decode("latin_1"))
+        self._buffer = self._buffer[end + 4 :]
 
     def read(self, sink: Sink) -> int:
         """The present part's bytes, to ``sink``; how many.
@@ -68,13 +91,7 @@ class Parts:
         Raises:
             BadMultipart: the part is cut off, or has another length than it states.
         """
-        while (end := self._buffer.find(b"\r\n\r\n")) < 0:
-            if len(self._buffer) > _HEADER_LIMIT:
-                raise BadMultipart("a part's headers have no end")
-            self._more()
-        stated = _length(self._buffer[:end])
-        self._buffer = self._buffer[end + 4 :]
-        count = self._until_mark(sink, stated)
+        count = self._until_mark(sink, self._stated)
         self._passed = True
         return count
 
@@ -123,11 +140,16 @@ class _Preamble:
 
 
 def _length(headers: bytes) -> int | None:
+    value = _header(headers, b"content-length")
+    return int(value) if re.fullmatch(rb"[0-9]{1,18}", value) else None
+
+
+def _header(headers: bytes, wanted: bytes) -> bytes:
     for line in headers.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-length" and re.fullmatch(rb"\s*[0-9]{1,18}\s*", value):
-            return int(value)
-    return None
+        if name.strip().lower() == wanted:
+            return value.strip()
+    return b""
 
 
 @frozen(kw_only=True)

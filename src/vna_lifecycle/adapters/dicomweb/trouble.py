@@ -51,6 +51,13 @@ def redirect_error(archive: str, doing: str) -> ArchiveRefused:
     return ArchiveRefused(message, archive=archive, hint="if that place is right, make it the archive's URL")
 
 
+def page_error(archive: str, doing: str) -> ArchiveRefused:
+    """The error of an archive, or of what stands before it, that answered with a web page and called it a success."""
+    message = f"{archive}: answered {doing} with a web page, as for a person who is to log in"
+    hint = "renew the token, or correct user and password; check that the URL is the DICOMweb service's; then resume"
+    return ArchiveRefused(message, archive=archive, hint=hint)
+
+
 def transport_error(archive: str, error: HTTPError | OSError, doing: str) -> ArchiveError:
     """The error of an archive that could not be talked to. Its text never holds a URL: paths name studies."""
     if isinstance(error, SSLError) or isinstance(error.__cause__, ssl.SSLError):
