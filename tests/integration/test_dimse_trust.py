@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from peers.dicom import free_port
 from peers.scripted_dicom import Authority, Certified, client_tls, server_tls
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
-from vna_lifecycle.errors import ArchiveUnreachable
+from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure
 from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.conformance.case import FolderSpool, study_of
@@ -41,7 +42,7 @@ def opened(tmp_path: Path, authority: Authority, theirs: Certified) -> Iterator[
     running: list[tuple[Archive | None, MisbehavingPacs]] = []
 
     def open_one(
-        tls: ssl.SSLContext | None = None, out: ssl.SSLContext | None = None, **options: object
+        tls: ssl.SSLContext | None = None, out: ssl.SSLContext | None = None, /, **options: object
     ) -> tuple[Archive, MisbehavingPacs]:
         port = free_port()
         pacs = MisbehavingPacs(map(dicom_bytes, SPECS), destinations={"US": port}, tls=tls, tls_out=out)
@@ -114,6 +115,46 @@ def test_a_certificate_of_another_host_is_refused_unless_that_is_switched_off(
         opened(server_tls(theirs), tls_host="elsewhere.example")
     archive, _ = opened(server_tls(theirs), tls_host="elsewhere.example", tls_check_host=False, retrieve="get")
     assert fetch(archive, tmp_path / "spool") == ["fetched", "fetched"]
+
+
+def quick_trouble(opened: Open, theirs: ssl.SSLContext | None, /, **options: object) -> ArchiveError:
+    """How opening an archive fails; in time, and with something to do about it."""
+    begun = time.monotonic()
+    with pytest.raises(ArchiveError) as raised:
+        opened(theirs, **options)
+    assert time.monotonic() - begun < 2 * 2.0 + 1
+    assert raised.value.archive == "archive"
+    assert raised.value.hint
+    return raised.value
+
+
+def test_plain_against_a_peer_that_speaks_tls_is_named_in_time(
+    opened: Open, authority: Authority, theirs: Certified
+) -> None:
+    """And nothing waits for the answer that such a peer never gives."""
+    trouble = quick_trouble(opened, server_tls(theirs), tls=False, tls_ca=None, tls_certificate=None, tls_key=None)
+    assert "TLS" in f"{trouble} {trouble.hint}"
+
+
+def test_tls_against_a_peer_that_speaks_plain_is_named_in_time(opened: Open, authority: Authority) -> None:
+    trouble = quick_trouble(opened, None, tls=True, tls_ca=authority.certificate, retrieve="get")
+    assert "TLS" in f"{trouble} {trouble.hint}"
+
+
+def test_expired_and_foreign_certificates_are_named_with_what_to_do(
+    opened: Open, authority: Authority, theirs: Certified
+) -> None:
+    expired = quick_trouble(opened, server_tls(authority.issue("old", days=-1)))
+    assert "expired" in str(expired)
+    foreign = quick_trouble(opened, server_tls(theirs), tls_host="elsewhere.example")
+    assert "elsewhere.example" in str(foreign)
+
+
+def test_a_peer_that_demands_a_certificate_of_us_is_named(
+    opened: Open, authority: Authority, theirs: Certified
+) -> None:
+    trouble = quick_trouble(opened, server_tls(theirs, authority), tls_certificate=None, tls_key=None, retrieve="get")
+    assert "certificate" in f"{trouble} {trouble.hint}"
 
 
 def test_an_older_version_of_tls_than_the_minimum_is_refused(opened: Open, theirs: Certified, tmp_path: Path) -> None:

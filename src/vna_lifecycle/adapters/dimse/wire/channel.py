@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Final
 
 from vna_lifecycle.adapters.dimse.wire.hashing import Hashing
-from vna_lifecycle.adapters.dimse.wire.reasons import abortion, lost, violation
+from vna_lifecycle.adapters.dimse.wire.reasons import abortion, lost, not_trusted, violation
 from vna_lifecycle.errors import ArchiveError
 
 ASSOCIATE_RQ: Final = 1
@@ -109,6 +109,8 @@ class Channel:
                 if idle is not None and self._end == self._next:
                     idle()
             except (OSError, ValueError) as problem:
+                if isinstance(problem, ssl.SSLError) and "ALERT" in (problem.reason or ""):
+                    raise not_trusted(problem.reason.lower().replace("_", " ")) from problem
                 raise lost(_words(problem)) from problem
             if not count:
                 raise lost("the archive closed it")

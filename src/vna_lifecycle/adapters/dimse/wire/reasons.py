@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from vna_lifecycle.errors import ArchiveError, ArchiveRefused
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable
 
 CONTEXT_RESULTS: Final[dict[int, str]] = {
     0: "accepted",
@@ -63,4 +63,16 @@ def violation(what: str) -> ArchiveError:
 
 def lost(what: str) -> ArchiveError:
     """The error for a connection that ended too soon or stopped."""
-    return ArchiveError(f"the connection to the archive was lost: {what}", transient=True)
+    return ArchiveError(
+        f"the connection to the archive was lost: {what}",
+        transient=True,
+        hint="See the archive's log. If this happens each time, see that both sides do or do not use TLS.",
+    )
+
+
+def not_trusted(alert: str) -> ArchiveUnreachable:
+    """The error for a TLS alert after our side of the handshake was done (RFC 8446 6.2: of our certificate)."""
+    return ArchiveUnreachable(
+        f"the archive ended the TLS connection: {alert}",
+        hint="Set the certificate and the key that the archive demands of us, by an authority that it trusts.",
+    )
