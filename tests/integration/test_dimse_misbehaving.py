@@ -270,6 +270,30 @@ def test_what_is_offline_is_said_and_not_asked_for(opened: Open, tmp_path: Path,
     assert not [what for what in pacs.asked if "MOVE" in what]
 
 
+@pytest.mark.parametrize("nearline", ["retrieve", "list"])
+def test_what_is_nearline_is_retrieved_or_listed_as_it_was_set(opened: Open, tmp_path: Path, nearline: str) -> None:
+    archive, pacs = opened(Faults(availability="NEARLINE"), nearline=nearline)
+    records = list(archive.reads.list_instances(STUDY))
+    pacs.asked.clear()
+    found, failures = fetch(archive, records, tmp_path / "spool")
+    if nearline == "retrieve":
+        assert (len(found), failures) == (len(UIDS), [])
+        return
+    assert not found
+    assert {(one.code, one.transient, one.withheld) for one in failures} == {("nearline", False, True)}
+    assert not [what for what in pacs.asked if "MOVE" in what]
+
+
+@pytest.mark.parametrize("where", [Availability.NEARLINE, Availability.OFFLINE])
+def test_what_was_staged_since_the_inventory_is_retrieved(opened: Open, tmp_path: Path, where: Availability) -> None:
+    archive, pacs = opened(Faults(availability=where.value), nearline="list")
+    records = list(archive.reads.list_instances(STUDY))
+    assert {record.availability for record in records} == {where}
+    pacs.faults = Faults(availability="ONLINE")
+    found, failures = fetch(archive, records, tmp_path / "spool")
+    assert (len(found), failures) == (len(UIDS), [])
+
+
 def test_more_classes_than_an_association_has_contexts_are_fetched_over_several(opened: Open, tmp_path: Path) -> None:
     """Private SOP classes among them, by C-GET, where we must propose them all."""
     specs = [ObjectSpec(study=1, instance=number, grey=number) for number in range(1, 21)]

@@ -74,11 +74,18 @@ class Retriever:
             ArchiveError: the archive cannot be reached, does not know us as a destination, or fails at every try.
             StorageError: the spool has no room.
         """
-        far = [record for record in wanted if record.availability in _FAR]
-        for record in far:
-            message = "the archive says that this object is offline"
-            yield FetchFailure(record=record, code="offline", message=message, withheld=True)
-        near = [record for record in wanted if record.availability not in _FAR]
+        near: list[InstanceRecord] = []
+        now = self._availability_now(study, wanted)
+        for record in wanted:
+            where = now.get(record.locator, record.availability)
+            if where in _FAR:
+                message = "the archive says that this object is offline; have it brought online"
+                yield FetchFailure(record=record, code="offline", message=message, withheld=True)
+            elif where is Availability.NEARLINE and self._settings.nearline == "list":
+                message = "the archive says that this object is nearline; have it staged"
+                yield FetchFailure(record=record, code="nearline", message=message, withheld=True)
+            else:
+                near.append(record)
         if not near:
             return
         ticket = Ticket(near, spool, self._settings.calling_ae_title)
@@ -96,6 +103,13 @@ class Retriever:
         listed = self._lister.instances(study.study_uid) if missing else ()
         served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
         yield from self._failures(missing, listed, said, served_others=served_others)
+
+    def _availability_now(self, study: StudyRef, wanted: Sequence[InstanceRecord]) -> dict[str, Availability]:
+        """How near the objects are by now, by locator, where the inventory had some of them far: they may be staged."""
+        waits = self._settings.nearline == "list"
+        if not any(one.availability in _FAR or (waits and one.availability is Availability.NEARLINE) for one in wanted):
+            return {}
+        return {record.locator: record.availability for record in self._lister.instances(study.study_uid)}
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 

@@ -110,6 +110,13 @@ class DimseSettings:
         60.0, "With push: seconds in which nothing at all arrives, until what is missing of a study counts as missing."
     )
     push_longest_wait: float = _seconds(3_600.0, "With push: most seconds to wait for one study while others arrive.")
+    nearline: Literal["retrieve", "list"] = field(
+        default="retrieve",
+        metadata={
+            "help": "What to do with objects that the archive says are NEARLINE: retrieve them, for which answer_timeout "
+            "must be longer than a recall takes; or list them as failures until a person has had them staged."
+        },
+    )
     max_pdu: int = field(
         default=131_072, validator=_between(SMALLEST_PDU, LARGEST_PDU), metadata={"help": "Longest PDU, in bytes."}
     )
