@@ -113,8 +113,9 @@ class DimseSettings:
     nearline: Literal["retrieve", "list"] = field(
         default="retrieve",
         metadata={
-            "help": "What to do with objects that the archive says are NEARLINE: retrieve them, for which answer_timeout "
-            "must be longer than a recall takes; or list them as failures until a person has had them staged."
+            "help": "What to do with objects that the archive says are NEARLINE: retrieve them, for which "
+            "answer_timeout must be longer than a recall takes; or list them as failures until a person has had "
+            "them staged."
         },
     )
     max_pdu: int = field(
