@@ -297,6 +297,7 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path, clo
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_a_writer_killed_many_times_loses_nothing_that_was_acknowledged(tmp_path: Path, clock: object) -> None:
     path = tmp_path / "plain.db"
     Ledger.create(path, origin="o", clock=clock).close()
