@@ -34,7 +34,7 @@ from vna_lifecycle.adapters.dimse.wire.identifier import Identifier, read, write
 from vna_lifecycle.adapters.dimse.wire.negotiation import Negotiation, Proposed, Result, Role
 from vna_lifecycle.errors import ArchiveError
 
-uids = st.lists(st.integers(0, 10**9), min_size=2, max_size=6).map(lambda parts: "1.2." + ".".join(map(str, parts)))
+uids = st.lists(st.integers(0, 10**9 - 1), min_size=2, max_size=6).map(lambda parts: "1.2." + ".".join(map(str, parts)))
 titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=16)
 
 
