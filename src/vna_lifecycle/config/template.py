@@ -58,7 +58,7 @@ target = "new"
 
 # [execution]
 # engine = "threads"           # threads | processes
-# workers = 4
+# workers = 4                  # studies in flight at once
 # max_bytes_per_second = 50_000_000
 # windows = [{ days = "mon-fri", from = "19:00", to = "06:00", share = 1.0 }]
 # time_zone = "Europe/Berlin"

@@ -35,7 +35,11 @@ class ExecutionConfig:
     """How hard the program may work, and when. No ``windows`` means at any time."""
 
     engine: Engine = field(default=Engine.THREADS, metadata=_help("what runs the tasks"))
-    workers: int = field(default=4, validator=ge(1), metadata=_help("studies in flight at once"))
+    workers: int | None = field(
+        default=None,
+        validator=optional(ge(1)),
+        metadata=_help("studies in flight at once; none: 4, or as many as processors where all archives are in place"),
+    )
     max_bytes_per_second: int | None = field(
         default=None, validator=optional(ge(1)), metadata=_help("bandwidth of all workers together; none: unlimited")
     )

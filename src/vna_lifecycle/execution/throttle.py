@@ -77,6 +77,8 @@ class Throttle:
         """Wait until ``n`` more bytes may pass; return at once when cancelled (then nothing was taken)."""
         if n < 0:
             raise ValueError(f"n must not be negative, not {n}")
+        if self._share and math.isinf(self._full_rate):
+            return  # nothing to wait for: not for one's turn either
         ticket = object()
         with self._lock:
             self._queue.append(ticket)

@@ -40,7 +40,9 @@ class ArchivePlugin:
 
     ``from_url`` makes settings from a URL whose scheme is one of ``schemes``, and raises ValueError for a bad one.
     Settings whose attribute ``one_process`` is a text say by it why only one process may open the archive, such as one
-    that listens on a port: then a program with worker processes is refused.
+    that listens on a port: then a program with worker processes is refused. Settings whose attribute ``in_place`` is
+    True say by it that objects are read and written where they lie on this machine, so that its processors and disks
+    are the limit.
     """
 
     name: str

@@ -26,7 +26,7 @@ from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import WavePlan
 from vna_lifecycle.program.accepting import hold_back
 from vna_lifecycle.program.knowing import read_truths
-from vna_lifecycle.program.running import Pacing, local_bench, make_bench
+from vna_lifecycle.program.running import Pacing, local_bench, make_bench, workers_of
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
@@ -78,7 +78,7 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
             target=migration.target,
             required=migration.verify,
             attempts=execution.attempts,
-            workers=execution.workers,
+            workers=workers_of(program.config),
         ),
         guard=pacing.guard,
         clock=program.clock,

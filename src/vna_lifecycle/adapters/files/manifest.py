@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from attrs import asdict, evolve, field, frozen
+from attrs import evolve, field, fields, frozen
 
 from vna_lifecycle.adapters.files.durable import Folders, locked, write_all
 from vna_lifecycle.adapters.files.layout import MANIFEST, manifest_position, object_position
@@ -22,6 +22,9 @@ from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, SeriesAttributes
 
 _KNOWN: Final = 8
+# Where an object lies tells its locator and its availability.
+_INSTANCE: Final = [it.name for it in fields(InstanceRecord) if it.name not in ("locator", "availability", "series")]
+_SERIES: Final = [it.name for it in fields(SeriesAttributes)]
 _APPEND: Final = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -64,9 +67,13 @@ def _line(raw: dict[str, object]) -> bytes:
 
 
 def _to_plain(stored: StoredInstance) -> dict[str, object]:
-    attributes = asdict(stored.record, filter=lambda attribute, value: value not in ("", None, ()))
-    del attributes["locator"], attributes["availability"]  # both follow from where the object lies
+    attributes: dict[str, object] = _told(stored.record, _INSTANCE)
+    attributes["series"] = _told(stored.record.series, _SERIES)
     return {"dataset_sha256": stored.dataset_sha256, "dataset_size": stored.dataset_size, "instance": attributes}
+
+
+def _told(value: object, names: Iterable[str]) -> dict[str, object]:
+    return {name: told for name in names if (told := getattr(value, name)) not in ("", None, ())}
 
 
 def _from_plain(raw: dict[str, Any]) -> StoredInstance:

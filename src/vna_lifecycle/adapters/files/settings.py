@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 from attrs import field, frozen
@@ -14,6 +15,8 @@ class FilesSettings:
 
     As a target it must be empty, or a store already; its file system must have hard links.
     """
+
+    in_place: ClassVar[bool] = True
 
     path: Path = field(
         metadata={"help": "The folder. It must exist: an unmounted disk shall not be filled by mistake."}
