@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+_COLLECTIONS: Final = (50_000, 20, 50)
+"""How seldom cycles are looked for. This process makes few and many values; to look takes a twentieth of its time."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,6 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see ``docs/reference/command-line.md``.
     """
+    if argv is None:
+        gc.set_threshold(*_COLLECTIONS)
     from vna_lifecycle.cli.app import run
 
     return run(list(sys.argv[1:] if argv is None else argv))

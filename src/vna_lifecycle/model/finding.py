@@ -43,9 +43,7 @@ class Origin(enum.Enum):
     REMEDY = "remedy"
 
 
-STEPS: Final = frozenset(
-    {Origin.TRANSFER.value, Origin.WITHDRAW.value, Origin.CATCH_UP.value, Origin.REMEDY.value}
-)
+STEPS: Final = frozenset({Origin.TRANSFER.value, Origin.WITHDRAW.value, Origin.CATCH_UP.value, Origin.REMEDY.value})
 """What ``check`` says of findings that a step of the engine made: no acceptance check may have such a name."""
 
 LASTING: Final = "stored-with-warning-"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from vna_lifecycle.catalog import FindingLine
 from vna_lifecycle.config import Config
@@ -43,8 +43,10 @@ from vna_lifecycle.program.deciding import ask_to_cut_over, deciding, known_pers
 from vna_lifecycle.program.knowing import read_truths
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.program.records import Records
-from vna_lifecycle.program.reporting import Report, write_report
 from vna_lifecycle.program.terms import gate_terms
+
+if TYPE_CHECKING:
+    from vna_lifecycle.program.reporting import Report
 
 SEED_BYTES = 32
 
@@ -353,6 +355,8 @@ class Program:
         Raises:
             StorageError: it cannot be written; the report that was there is as it was.
         """
+        from vna_lifecycle.program.reporting import write_report  # what draws pages costs every other verb its start
+
         return write_report(self, Path(folder) if folder is not None else self._layout.reports)
 
     def verify_ledger(self, *, deep: bool = False) -> Verification:

@@ -128,7 +128,7 @@ def test_the_least_program_has_one_wave_and_defaults_for_all_else(load: Load, tm
         migration=MigrationConfig(sources=("old",), target="new", readers=("new",), verify=Rung.HASHED),
         waves=(WavePolicy(name="all"),),
         exclusions=(),
-        execution=ExecutionConfig(engine=Engine.THREADS, workers=4, attempts=3),
+        execution=ExecutionConfig(engine=Engine.THREADS, workers=None, attempts=3),
         people=(),
     )
 
@@ -543,6 +543,7 @@ def test_what_the_template_has_in_comments_loads_too(load: Load) -> None:
     assert [wave.name for wave in config.waves] == ["pilot", "rest"]
     assert config.exclusions[0].select.descriptions == ("*phantom*", "test*")
     assert config.execution == ExecutionConfig(
+        workers=4,
         max_bytes_per_second=50_000_000,
         windows=(Window(days=frozenset(range(5)), start=dt.time(19), end=dt.time(6), share=1.0),),
         time_zone=ZoneInfo("Europe/Berlin"),
