@@ -207,7 +207,8 @@ _REMEDIES = {
     "not-readable-at-target": "Transfer the wave again with --retry once the target serves what it lists",
     "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
     "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
-    "differs-at-target": "Do not overwrite. Compare both objects; withdraw the study before it is used",
+    "differs-at-target": "Do not overwrite. Compare both objects; a withdrawal leaves what was damaged on its way, so "
+    "have the target's operator reject it (IHE IOCM), and transfer the wave again with --retry",
     "not-comparable-at-target": "Install the extra 'pixels' and transfer the wave again with --retry; an object that "
     "no decoder reads must be compared by other means",
     "extra-at-target": "Find out who stored them; they may be another program's, or belong to another study",

@@ -3,7 +3,8 @@
 Give a `Checker` what happened after each step in which either the source changed or the program acted, not both. It
 remembers, and tells each broken invariant as a value:
 
-- I1: what is called transferred is at the target, byte for byte, and stays there; what is called withdrawn is not;
+- I1: what is called transferred is at the target, byte for byte, and stays there; what is called withdrawn is not (but
+  for what was damaged on its way, if a finding says that it stays);
   nothing is overwritten or invented.
 - I2: an event that was acknowledged is never lost, moved or rewritten.
 - I4: whatever is lacking, or was stored with a warning, has a finding.
@@ -117,6 +118,7 @@ class Checker:
     _tokens: dict[tuple[str, str], str] = field(factory=dict)
     _chosen: dict[str, str] = field(factory=dict)
     _intended: dict[str, list[tuple[int, str]]] = field(factory=dict)
+    _held: set[bytes] = field(factory=set)
 
     def acknowledged(self, events: Sequence[RecordedEvent], epoch: int | None) -> None:
         """An append returned these events to its caller, who held the lease of ``epoch`` (None: a decision)."""
@@ -133,6 +135,10 @@ class Checker:
     def moved(self, study: str) -> frozenset[str]:
         """The SOP Instance UIDs of a study that is called transferred."""
         return frozenset(self._expected.get(study, ()))
+
+    def damaged(self, data: bytes) -> bool:
+        """Whether it is what the fault `Corrupt` made of an object on its way: nobody can prove whose it is."""
+        return data not in self._held and flipped(data) in self._held
 
     def forget_listing(self) -> None:
         """The catalog is gone: until sources are listed again, nothing is known of them."""
@@ -151,6 +157,7 @@ class Checker:
 
         ``warned`` are codes of warnings that the target gave in a step that was not cut off.
         """
+        self._held.update(source.values())
         found = [*self._early, *self._kept(events)]
         self._early = []
         new = events[len(self._seen) :]
@@ -233,7 +240,8 @@ class Checker:
             case StudyWithdrawn() as event:
                 self._intended[event.study] = []
                 left = self._of(contents(set(target.values()) - self.foreign), event.study)
-                if left:
+                told = self._left_as_found(event.study, at)
+                if any(not self.damaged(data) for held in left.values() for data in held) or len(left) > told:
                     what = f"{event.study} is called withdrawn, and {len(left)} instances are at the target"
                     yield Violation(invariant="I1", what=what, sequence=at)
             case StudyFetched() as event:
@@ -310,6 +318,11 @@ class Checker:
     def _finding(self, study: str, kind: str) -> bool:
         told = (event.event for event in self._seen)
         return any(isinstance(e, FindingRecorded) and e.study == study and e.finding.startswith(kind) for e in told)
+
+    def _left_as_found(self, study: str, since: int) -> int:
+        """Of how many instances a withdrawal said that their content is not ours, and stays."""
+        told = (event.event for event in self._seen[since:] if isinstance(event.event, FindingRecorded))
+        return next((e.subjects for e in told if (e.study, e.finding) == (study, "not-ours-at-target")), 0)
 
     def _of(self, found: Contents, label: str) -> dict[str, set[bytes]]:
         return next((uids for study, uids in found.items() if self.label(study) == label), {})
