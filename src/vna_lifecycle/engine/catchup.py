@@ -6,7 +6,7 @@ not, are fetched again and compared by their bytes. What this cannot see is stat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from attrs import frozen
 
@@ -73,7 +73,6 @@ def catch_up(
     journal: Journal,
     bench: Workbench,
     archive: str,
-    sources: Iterable[str],
     target: str,
     *,
     sample: int,
@@ -94,11 +93,9 @@ def catch_up(
         KeyboardInterrupt: it was cancelled before everything was looked at; the next one begins anew.
     """
     catalog = journal.catalog
-    journal.sync()
     new, old = catalog.latest_inventory(archive), catalog.previous_inventory(archive)
     if new is None or old is None:
         raise StateError(f"{archive} has no two complete inventories to compare", hint="Take another inventory first")
-    catalog.refresh_studies(list(sources))
     if catalog.lost_inventories(archive):
         sample = catalog.count_studies(new)
     counts = {"added": 0, "changed": 0, "vanished": 0}

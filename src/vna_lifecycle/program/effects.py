@@ -106,7 +106,7 @@ def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: i
     migration = program.config.migration
     bench = local_bench(program, Pacing(program.config.execution, program.clock))
     return [
-        catch_up(journal, bench, source, migration.sources, migration.target, sample=sample, seed=seed, tell=tell)
+        catch_up(journal, bench, source, migration.target, sample=sample, seed=seed, tell=tell)
         for source in migration.sources
     ]
 

@@ -56,6 +56,18 @@ def test_a_new_study_is_counted_and_finds_its_place_in_the_next_plan(world: Any)
     assert w.same_bytes()
 
 
+def test_each_study_that_differs_between_the_passes_is_told(world: Any) -> None:
+    w = moved(world)
+    fill(w.old, [dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}")) for study in (8, 9)])
+    fill(w.old, [dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1"))])
+    for instance in (1, 2):
+        replace(w, ObjectSpec(study=2, instance=instance, patient_id="P2"), None)
+    with w.open() as program:
+        (result,) = program.catch_up(sample=3)
+        assert (result.added, result.changed, result.vanished, result.untouched) == (2, 1, 1, 1)
+        assert (result.refetched, result.differing, result.sampled) == (2, 2, 1)
+
+
 def test_a_new_image_in_a_moved_study_makes_it_work_again(world: Any) -> None:
     w = moved(world)
     fill(w.old, [dicom_bytes(ObjectSpec(study=1, instance=3, patient_id="P1"))])
