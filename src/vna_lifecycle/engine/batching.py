@@ -85,6 +85,7 @@ class Batches:
     _closed: deque[Job] = field(factory=deque, init=False)
     _under_way: list[Job] = field(factory=list, init=False)
     _parcels: dict[str, Parcel] = field(factory=dict, init=False)
+    _taken_up: frozenset[str] = field(default=frozenset(), init=False)
 
     @property
     def idle(self) -> bool:
@@ -96,9 +97,9 @@ class Batches:
         """Whether enough is staged already for the jobs that may be under way."""
         return len(self._closed) > 1
 
-    def holds(self, label: str) -> bool:
-        """Whether a study is in a batch now: it must not be fetched again."""
-        return label in self._parcels
+    def took_up(self, label: str) -> bool:
+        """Whether a study was in a batch of an earlier run: its answer decides, also once it has come."""
+        return label in self._taken_up
 
     # ------------------------------------------------------------------------------------------------ staging
 
@@ -272,6 +273,7 @@ class Batches:
                     refused = {index: _refused(parcel.flight, index, code) for index, code in member["refused"]}
                     job.shares.append(Share(parcel=parcel, start=member["start"], stop=member["stop"], refused=refused))
             self._closed.append(job)
+        self._taken_up = frozenset(self._parcels)
 
     def _parcel(self, member: dict[str, Any], key: str) -> Parcel | None:
         """The study of a batch's member, if it still waits in this attempt."""

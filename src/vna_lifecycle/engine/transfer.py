@@ -187,7 +187,7 @@ class Transfer:
     def _todo(self, wave: str, *, retry: bool) -> Iterator[StudyWork]:
         for page in pages(self.journal.catalog, wave, attempts=self.policy.attempts, retry=retry):
             self.journal.begin_scopes([work.label for work in page])
-            yield from (work for work in page if not self._awaiting or not self._awaiting.batches.holds(work.label))
+            yield from (work for work in page if not self._awaiting or not self._awaiting.batches.took_up(work.label))
 
     def _next(self, todo: Iterator[StudyWork]) -> StudyWork | None:
         return self._again.due(self.clock()) or next(todo, None)

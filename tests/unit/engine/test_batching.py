@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vna_lifecycle.engine.batching import Batches, Job
 from vna_lifecycle.engine.jobs import job_report, seconds_left
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.errors import StateError
@@ -136,6 +137,28 @@ def test_whoever_takes_the_work_up_imports_nothing_twice(
     assert here.same_bytes()
     closed = {event.batch for event in events(here, BatchClosed)}
     assert {event.batch for event in events(here, JobSubmitted)} == closed == set(here.target.jobs)
+    assert imported_once(here)
+
+
+def test_a_study_of_an_earlier_run_stays_out_of_what_is_fetched_also_when_its_answer_has_come(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its turn in the list of what was left may come after it was moved: then it must not be begun anew."""
+    here = prepared(world, BatchLimits())
+    ended, after = Batches.ended, list[bool]()
+
+    def watched(self: Batches, job: Job, results: Any) -> Any:
+        answer = ended(self, job, results)
+        after.extend(self.took_up(share.parcel.flight.attempt.study.label) for share in job.shares)
+        return answer
+
+    with here.open() as program:
+        monkeypatch.setattr(Batches, "to_poll", lambda self, now: (self._under_way and program.cancel()) or [])
+        assert program.transfer("all").outcome == "cancelled"
+    monkeypatch.undo()
+    monkeypatch.setattr(Batches, "ended", watched)
+    finish(here)
+    assert after == [True] * 5
     assert imported_once(here)
 
 
