@@ -50,7 +50,7 @@ class Probing:
 
     def _objects(self, study_uid: StudyUID) -> str:
         study = StudyRef(study_uid=study_uid)
-        record = next(iter(self._reader.list_instances(study)), None)
+        record = next(iter(self._reader.list_briefly(study)), None)
         if record is None:
             return "none listed in the first study"
         with TemporaryDirectory(dir=self._connection.site.workspace) as folder:

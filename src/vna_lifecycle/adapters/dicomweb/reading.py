@@ -15,6 +15,7 @@ from vna_lifecycle.adapters.dicomweb.answers import Answer
 from vna_lifecycle.adapters.dicomweb.connection import Connection
 from vna_lifecycle.adapters.dicomweb.dividing import Division, capped_error
 from vna_lifecycle.adapters.dicomweb.fetching import Fetching
+from vna_lifecycle.adapters.dicomweb.metadata import Metadata
 from vna_lifecycle.adapters.dicomweb.searching import Capped, Search, conditions_of
 from vna_lifecycle.adapters.query import matches
 from vna_lifecycle.model.identity import StudyRef
@@ -32,6 +33,7 @@ class Reader:
         self._search = Search(connection)
         self._division = Division(self._search)
         self._fetching = Fetching(connection)
+        self._metadata = Metadata(connection) if connection.settings.metadata == "when-needed" else None
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies that the archive answers with, and for which every condition holds by its own answer.
@@ -52,31 +54,44 @@ class Reader:
         return self._division.parts()
 
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
-        """Each study of the part, with its instances."""
+        """Each study of the part, with its instances, completed from metadata where searches say too little."""
         studies = iter(sorted(self._division.studies(part), key=lambda answer: answer.text(at.STUDY_UID)))
         workers = self._connection.settings.connections
         with ThreadPoolExecutor(workers, thread_name_prefix="qido") as pool:
             while batch := list(islice(studies, 4 * workers)):
-                for found in pool.map(self._listing, batch):
+                for found in pool.map(lambda answer: self._listing(answer, self._metadata), batch):
                     yield from found
 
     def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
-        """What the archive lists of the study now.
+        """What the archive lists of the study now, completed from metadata where searches say too little.
 
         Raises:
             ArchiveError: the archive does not answer, or not with all of it.
         """
+        return self._of_study(study, self._metadata)
+
+    def list_briefly(self, study: StudyRef) -> Iterator[InstanceRecord]:
+        """What searches alone say of the study now, for who only needs to know which instances are there.
+
+        Raises:
+            ArchiveError: the archive does not answer, or not with all of it.
+        """
+        return self._of_study(study, None)
+
+    def _of_study(self, study: StudyRef, metadata: Metadata | None) -> Iterator[InstanceRecord]:
         for answer in self._search.all(
             ["studies"], {"StudyInstanceUID": study.study_uid}, at.STUDY_FIELDS, at.STUDY_UID
         ):
             if answer.text(at.STUDY_UID) == study.study_uid:
-                yield from (item for item in self._listing(answer) if isinstance(item, InstanceRecord))
+                yield from (item for item in self._listing(answer, metadata) if isinstance(item, InstanceRecord))
 
-    def _listing(self, answer: Answer) -> list[StudyRecord | InstanceRecord | Refused]:
+    def _listing(self, answer: Answer, metadata: Metadata | None) -> list[StudyRecord | InstanceRecord | Refused]:
         study = at.study_record(answer)
         if not study.study_uid:
             return [Refused(locator="", code="unusable-answers", reason="a study was answered without its UID")]
         found, unusable = self._instances(study)
+        if metadata is not None:
+            found = metadata.complete(study, found)
         told = study.instance_count
         if found and not unusable and len(found) >= (told or 0):
             study = evolve(study, basis=Basis.INSTANCES)

@@ -76,6 +76,13 @@ class DicomwebSettings:
     page_size: int = _number(500, 10, 10_000, "Answers that are asked for at a time.")
     studies_per_part: int = _number(50, 5, 5_000, "Studies above which a range of dates is split.")
     trusted_answers: int = _number(50, 1, 10_000, "A page with fewer answers than this is taken as the last.")
+    metadata: Literal["when-needed", "never"] = field(
+        default="when-needed",
+        metadata={
+            "help": "Whether series are asked for their metadata by WADO-RS where answers to searches lack SOP class "
+            "or modality."
+        },
+    )
     largest_object: int = _number(
         64 << 30, 1 << 20, 1 << 50, "Most bytes of one object; what does not end before is given up."
     )

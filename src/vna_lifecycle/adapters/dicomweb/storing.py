@@ -134,7 +134,7 @@ class Store:
 
     def _list(self, study_uid: StudyUID) -> _Listed:
         found: _Listed = {}
-        for record in self._reader.list_instances(StudyRef(study_uid=study_uid)):
+        for record in self._reader.list_briefly(StudyRef(study_uid=study_uid)):
             found.setdefault(record.sop_instance_uid, []).append(record)
         return found
 
