@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ import requests
 from attrs import field, frozen
 
 from peers.dicomweb import WebArchive
+from peers.scripted_web import Gate, Reply
+from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
+from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt, StoreFailure, StudyQuery
@@ -138,6 +142,50 @@ def test_a_listing_says_of_instances_what_the_metadata_says(full: Both) -> None:
     ]
     assert sorted(mine) == sorted(theirs)
     assert len(mine) == len(EXAMPLES)
+
+
+class Sparing(Gate):
+    """Leaves nothing but UIDs in answers to searches for instances."""
+
+    def reply(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        status, told, data = super().reply(method, path, headers, body)
+        if path.partition("?")[0].endswith("/instances") and isinstance(data, bytes) and status == 200:
+            found = [{tag: one[tag] for tag in ("0020000E", "00080018") if tag in one} for one in json.loads(data)]
+            data = json.dumps(found).encode()
+        return status, told, data
+
+
+def of_two_frames(spec: ObjectSpec) -> bytes:
+    """Another object of the same series, whose frames are counted."""
+    dataset = dcmread(BytesIO(dicom_bytes(spec)))
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = spec.sop_instance_uid + ".9"
+    dataset.NumberOfFrames = 2
+    dataset.PixelData *= 2
+    written_to = BytesIO()
+    dataset.save_as(written_to)
+    return written_to.getvalue()
+
+
+def test_what_metadata_complete_is_what_the_objects_say_that_are_retrieved(full: Both, tmp_path: Path) -> None:
+    full.archive.fill([of_two_frames(EXAMPLES[0])])
+    gate = Sparing(full.archive.url)
+    sparing = open_dicomweb(DicomwebSettings(url=gate.url), site(tmp_path))
+    try:
+        records = listed(sparing)
+    finally:
+        sparing.reads.close()
+        gate.close()
+    assert any(path.endswith("/metadata") for _, path, _ in gate.seen)
+    objects = {}
+    for item in full.ours.reads.fetch(study_of(EXAMPLES[0]), records, FolderSpool(tmp_path / "spool")):
+        assert isinstance(item, Fetched)
+        objects[item.record.locator] = scan_file(item.path, locator="")
+    assert len(records) == len(objects) == len(EXAMPLES) + 1
+    names = [*INSTANCE, "frames", "series.modality", "series.series_number", "series.series_description"]
+    for record in records:
+        assert [ours(record, name) for name in names] == [ours(objects[record.locator], name) for name in names]
+        assert record.sop_class_uid and record.series.modality
+        assert not record.flags
 
 
 def test_retrievals_bring_the_bytes_that_the_other_client_gets(full: Both, tmp_path: Path) -> None:

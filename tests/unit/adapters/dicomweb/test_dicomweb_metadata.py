@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from peers.scripted_web import ANSWERS, Reply, Scripted, answers
+from vna_lifecycle.adapters.dicomweb import json_array
 from vna_lifecycle.adapters.dicomweb import metadata as room
 from vna_lifecycle.adapters.dicomweb.json_array import BadArray, JsonArray, UnfinishedArray
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
@@ -271,6 +272,12 @@ def test_one_series_whose_metadata_cannot_be_read_does_not_keep_it_from_others(
     ]
 
 
+def test_only_instances_that_lack_something_are_flagged(sparse: Sparse, archive: Archive) -> None:
+    sparse.listed[0] |= {"00080016": _MR, "00080060": "MR"}
+    sparse.series = lambda uid: (500, {}, b"")
+    assert [record.flags for record in listing(archive)] == [(), ("metadata-unusable",)]
+
+
 def test_a_busy_archive_is_an_error_that_may_pass_and_no_lack_of_metadata(sparse: Sparse, archive: Archive) -> None:
     sparse.series = lambda uid: (503, {"Retry-After": "120"}, b"")
     with pytest.raises(ArchiveError, match="a retrieval of metadata") as caught:
@@ -319,8 +326,6 @@ def test_an_object_may_be_as_large_as_allowed_and_no_larger() -> None:
 
 
 def test_a_large_object_in_small_pieces_is_tried_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vna_lifecycle.adapters.dicomweb import json_array
-
     tried: list[int] = []
 
     def decode(text: str, start: int) -> tuple[Any, int]:
