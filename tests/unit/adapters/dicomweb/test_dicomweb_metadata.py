@@ -336,3 +336,16 @@ def test_a_large_object_in_small_pieces_is_tried_a_few_times_only(monkeypatch: p
     body = json.dumps([{"a": "x" * 100_000}]).encode()
     assert len(list(JsonArray((body[at : at + 100] for at in range(0, len(body), 100)), largest=1 << 20))) == 1
     assert len(tried) <= 12
+
+
+def test_no_more_is_read_of_an_object_that_does_not_end_than_one_may_have() -> None:
+    taken: list[bytes] = []
+
+    def chunks() -> Iterator[bytes]:
+        for piece in _endless(b'{"a": "xxx'):
+            taken.append(piece)
+            yield piece
+
+    with pytest.raises(BadArray):
+        list(JsonArray(chunks(), largest=1_000))
+    assert sum(map(len, taken)) <= 1_020
