@@ -203,7 +203,7 @@ class ProgramMachine(RuleBasedStateMachine):
         """The coordinator or a worker has trouble."""
         self.transfer(which, some=[point])
 
-    @precondition(lambda self: self.planned and not self.waves_with(*_TO_DO))
+    @precondition(lambda self: self.planned and not self.waves_with(*_TO_DO, "withdrawing"))
     @rule(wave=st.sampled_from(["first", "rest"]))
     def transfer_again(self, wave: str) -> None:
         """Move a wave that is moved, or is not there: nothing happens."""
