@@ -68,16 +68,20 @@ def part_totals(connection: Connection, number: int, key: str) -> PartTotals:
     return PartTotals(**row)
 
 
-def complete(connection: Connection, number: int) -> InventoryTotals:
-    """Close a pass, with its totals."""
+def counted(connection: Connection, number: int) -> InventoryTotals:
+    """What the parts recorded of a pass come to."""
     sums = (func.coalesce(func.sum(part.c[name]), 0) for name in ("instances", "refused", "size"))
     row = connection.execute(select(func.count(), *sums).where(part.c.inventory == number)).one()
     counts = dict(zip(("parts", "instances", "refused", "size"), row, strict=True))
     counts["studies"] = count_studies(connection, number)
-    ended = update(inventory).where(inventory.c.number == number).values(complete=True, **counts)
-    if connection.execute(ended).rowcount == 0:
-        raise StateError(f"inventory {number} was not begun")
     return InventoryTotals(**counts)
+
+
+def complete(connection: Connection, number: int, counts: InventoryTotals) -> bool:
+    """Close a pass with its totals; False if it is not here."""
+    values = {name: getattr(counts, name) for name in _TOTALS}
+    ended = update(inventory).where(inventory.c.number == number).values(complete=True, **values)
+    return connection.execute(ended).rowcount > 0
 
 
 def totals(connection: Connection, number: int) -> InventoryTotals:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from attrs import asdict
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from vna_lifecycle.catalog import batches, deciding, settling
+from vna_lifecycle.catalog import batches, deciding, passes, settling
 from vna_lifecycle.catalog.deciding import Members
 from vna_lifecycle.catalog.folding import Studies, Value
 from vna_lifecycle.catalog.schema import PROJECTED, fold, meta, pause, recorded_inventory, wave
+from vna_lifecycle.catalog.values import InventoryTotals
 from vna_lifecycle.errors import LedgerCorrupt, StateError
 from vna_lifecycle.model import event as on_record
 
@@ -199,9 +201,16 @@ def _apply_to_program(connection: Connection, recorded: on_record.RecordedEvent)
                 row = {"number": event.inventory, "archive": event.archive, "complete": False}
                 connection.execute(insert(recorded_inventory).values(**row))
         case on_record.InventoryCompleted() as event:
-            totals = _copied(event, "parts", "studies", "instances", "refused", "size")
+            counts = InventoryTotals(
+                parts=event.parts,
+                studies=event.studies,
+                instances=event.instances,
+                refused=event.refused,
+                size=event.size,
+            )
             ended = recorded_inventory.c.number == event.inventory
-            connection.execute(update(recorded_inventory).where(ended).values(complete=True, **totals))
+            connection.execute(update(recorded_inventory).where(ended).values(complete=True, **asdict(counts)))
+            passes.complete(connection, event.inventory, counts)
         case on_record.CatchUpCompleted() as event:
             keep(connection, _CAUGHT_UP + event.archive, event.inventory)
         case _:

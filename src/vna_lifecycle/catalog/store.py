@@ -40,7 +40,7 @@ from vna_lifecycle.catalog.values import (
     WaveStatus,
 )
 from vna_lifecycle.database import Schema, open_sqlite, writing
-from vna_lifecycle.errors import CatalogCorrupt, VnaLifecycleError
+from vna_lifecycle.errors import CatalogCorrupt, StateError, VnaLifecycleError
 from vna_lifecycle.model.event import RecordedEvent
 from vna_lifecycle.model.identity import PatientKey, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
@@ -141,13 +141,23 @@ class Catalog:
             return passes.part_totals(connection, inventory, key)
 
     def complete_inventory(self, inventory: int) -> InventoryTotals:
-        """Close a pass: it now counts as the latest of its archive.
+        """Close a pass that is on no ledger: it now counts as the latest of its archive.
+
+        One that is on record is closed by its event, so that nothing goes by a pass of which the ledger does not know.
 
         Raises:
             StateError: no such pass was begun.
         """
         with writing(self._engine) as connection:
-            return passes.complete(connection, inventory)
+            counts = passes.counted(connection, inventory)
+            if not passes.complete(connection, inventory, counts):
+                raise StateError(f"inventory {inventory} was not begun")
+            return counts
+
+    def counted_inventory(self, inventory: int) -> InventoryTotals:
+        """What the parts recorded of a pass come to, whether or not it is complete."""
+        with self._engine.connect() as connection:
+            return passes.counted(connection, inventory)
 
     def inventory_totals(self, inventory: int) -> InventoryTotals:
         """What `complete_inventory` told; zeros for a pass that is not complete.

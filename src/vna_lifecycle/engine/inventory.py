@@ -119,7 +119,7 @@ def take_inventory(
 
 
 def _complete(journal: Journal, catalog: Catalog, archive: str, number: int, *, resumed: bool) -> InventoryResult:
-    totals = catalog.complete_inventory(number)
+    totals = catalog.counted_inventory(number)
     journal.record(
         [
             (
