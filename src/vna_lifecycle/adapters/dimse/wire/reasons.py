@@ -66,7 +66,9 @@ def lost(what: str) -> ArchiveError:
     return ArchiveError(
         f"the connection to the archive was lost: {what}",
         transient=True,
-        hint="See the archive's log. If this happens each time, see that both sides do or do not use TLS.",
+        # The alert that would say so is lost where the peer hangs up before we have read it.
+        hint="See the archive's log. If this happens each time, see that both sides do or do not use TLS, "
+        "and whether the archive demands a certificate of ours.",
     )
 
 
