@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vna_lifecycle.config import Engine
@@ -22,6 +23,7 @@ from vna_lifecycle.engine.sweeping import sweep_when_verified
 from vna_lifecycle.engine.transfer import Transfer
 from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult, withdraw_wave
+from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import WavePlan
 from vna_lifecycle.program.accepting import hold_back
@@ -95,10 +97,16 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
 
 
 def _letting_go(program: Program, journal: Journal) -> LettingGo:
-    """Whatever keeps arrivals listens on a port, which only this process has: others need not be opened here."""
+    """Whatever keeps arrivals listens on a port, which only this process has: others need not be opened here.
+
+    A source that cannot be opened is passed over: its trouble is told where its objects are asked for, if they are.
+    """
     threads = program.config.execution.engine is Engine.THREADS
-    sources = [program.archive(name) for name in program.config.migration.sources] if threads else []
-    return LettingGo(journal, [source.arrivals for source in sources if source.arrivals is not None])
+    keeping = []
+    for name in program.config.migration.sources if threads else ():
+        with suppress(ArchiveError):
+            keeping.append(program.archive(name).arrivals)
+    return LettingGo(journal, [arrivals for arrivals in keeping if arrivals is not None])
 
 
 def catch_up_sources(program: Program, journal: Journal, *, sample: int, seed: int, tell: Tell) -> list[CatchUpResult]:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from vna_lifecycle.adapters.files.tree import Tree
 from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Fetched, FetchFailure
-
-_FOLDERS: Final = 10_000  # remembered at most
 
 
 def fetch_files(tree: Tree, wanted: Iterable[InstanceRecord]) -> Iterator[Fetched | FetchFailure]:
@@ -18,15 +15,11 @@ def fetch_files(tree: Tree, wanted: Iterable[InstanceRecord]) -> Iterator[Fetche
     Raises:
         ArchiveUnreachable: the root went away.
     """
-    tree.check()
-    seen: set[bytes] = set()
     for record in wanted:
-        if len(seen) > _FOLDERS:
-            seen.clear()
+        tree.check()
         try:
-            place = tree.find(record.locator, seen)
+            place = tree.find(record.locator)
         except FileNotFoundError:
-            tree.check()
             yield FetchFailure(record=record, code="missing-file", message="there is no file at this locator any more")
         except ValueError as error:
             yield FetchFailure(record=record, code="bad-locator", message=str(error))
@@ -39,4 +32,3 @@ def fetch_files(tree: Tree, wanted: Iterable[InstanceRecord]) -> Iterator[Fetche
                 yield FetchFailure(record=record, code="changed-since-listed", message=message)
             else:
                 yield Fetched(record=record, path=place.path)
-    tree.check()  # what came from a folder that was put in this one's place meanwhile does not count as had

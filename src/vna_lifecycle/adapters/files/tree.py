@@ -99,10 +99,8 @@ class Tree:
         """Where ``position`` is on this machine."""
         return Path(os.fsdecode(b"/".join((self._prefix, *position)))) if position else self.root
 
-    def find(self, locator: str, seen: set[bytes] | None = None) -> Place:
+    def find(self, locator: str) -> Place:
         """The regular file that a locator names.
-
-        ``seen`` collects the folders on the way, which are not looked at again when many files are found at once.
 
         Raises:
             ValueError: the locator leads out of the root, through a symbolic link, or to no regular file.
@@ -112,12 +110,8 @@ class Tree:
         path = self._prefix  # as bytes: objects for each step would cost more than looking at it
         for folder in folders:
             path += b"/" + folder
-            if seen is not None and path in seen:
-                continue
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise ValueError("the locator leads through something that is no folder")
-            if seen is not None:
-                seen.add(path)
         path += b"/" + name
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
