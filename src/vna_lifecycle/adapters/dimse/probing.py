@@ -9,7 +9,6 @@ from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import MODELS, Caller
 from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
-from vna_lifecycle.adapters.dimse.habits import remember_cap
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
@@ -25,6 +24,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     echo,
 )
 from vna_lifecycle.adapters.dimse.wire.peer import MAX_CONTEXTS
+from vna_lifecycle.adapters.habits import known_cap, remember_associations, remember_cap
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.ports import Observation
@@ -62,13 +62,15 @@ class Probing:
         studies, more = self._studies()
         yield from self._latency(studies)
         yield Observation(name="answers-to-one-query", value=self._cap(studies, more=more))
+        if (cap := known_cap(self._caller.site)) is not None:
+            yield Observation(name="answer-cap", value=str(cap), unit="studies")
         if not studies:
             return
         yield Observation(name="wild-cards", value=self._wild_cards(studies[0]))
         yield Observation(name="case-of-names", value=self._case(studies))
         yield Observation(name="counts", value=self._counts(studies[:_SAMPLED]))
         yield from self._object(studies)
-        yield Observation(name="side-by-side", value=side_by_side(self._caller, self._question))
+        yield from self._side_by_side()
 
     # --------------------------------------------------------------------------------------------- what it agrees to
 
@@ -149,6 +151,16 @@ class Probing:
             with Stopwatch() as watch:
                 self._lister.ask(keys, at.SOP_UID)
             yield Observation(name="image-query", value=watch.milliseconds, unit="ms")
+
+    def _side_by_side(self) -> Iterator[Observation]:
+        """How many associations it bears; what is measured holds for later work, unless the settings say otherwise."""
+        bearing = side_by_side(self._caller, self._question)
+        if bearing.refused is not None:
+            yield Observation(name="associations-refused", value=str(bearing.refused), unit="at once")
+        yield Observation(name="side-by-side", value=str(bearing.best), unit="associations")
+        if self._caller.settings.associations is None:
+            remember_associations(self._caller.site, bearing.best)
+            self._caller.slots.most = bearing.best
 
     def _question(self) -> None:
         """A small question: the studies of one day of long ago."""

@@ -10,16 +10,16 @@ from attrs import evolve
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
-from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
-from vna_lifecycle.adapters.dimse.habits import known_cap
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.pushed import Pushed
 from vna_lifecycle.adapters.dimse.retrieving import Retriever
 from vna_lifecycle.adapters.dimse.unlisted import Unlisted
-from vna_lifecycle.adapters.dimse.windows import Window, day_of, window_of, years
 from vna_lifecycle.adapters.dimse.wire import Elements
+from vna_lifecycle.adapters.dividing import Answered, Divider, remarks
+from vna_lifecycle.adapters.habits import known_cap
 from vna_lifecycle.adapters.query import matches
+from vna_lifecycle.adapters.windows import Window, day_of, window_of, years
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
@@ -30,8 +30,6 @@ _QUARANTINE: Final = "quarantine"
 _REMARKS: Final = "remarks"
 _AT_ONCE: Final = 50
 """Studies whose records are asked for in one query."""
-_NAMED: Final = 20
-"""Windows that a remark names."""
 
 
 class Reader:
@@ -69,7 +67,7 @@ class Reader:
             yield Part(key=_ARRIVALS, title="objects that were sent")
         if self._lobby.quarantine.objects():
             yield Part(key=_QUARANTINE, title="objects that were not asked for")
-        self._remarks = tuple(_remarks(divider))
+        self._remarks = tuple(remarks(divider))
         if self._remarks:
             yield Part(key=_REMARKS, title="what could not be asked for")
 
@@ -163,21 +161,6 @@ class Reader:
         for path in self._lobby.quarantine.objects():
             reason = "the archive sent an object that was not asked for"
             yield Refused(locator=str(path), code="unexpected-object", reason=reason, size=path.stat().st_size)
-
-
-def _remarks(divider: Divider) -> Iterator[Refused]:
-    """What an inventory lacks, or may lack, because of how the archive answers. Windows may name patients."""
-    by_message: dict[str, list[Window]] = {}
-    for window, problem in divider.refused:
-        by_message.setdefault(str(problem), []).append(window)
-    for message, windows in by_message.items():
-        reason = f"{len(windows)} queries for studies were refused, so that nobody knows what is there: {message}"
-        yield Refused(locator="; ".join(window.key for window in windows[:_NAMED]), code="query-refused", reason=reason)
-    if divider.doubtful:
-        count = len(divider.doubtful)
-        reason = f"{count} answers have as many studies as the archive ever shows, and no narrower query tells if more"
-        locator = "; ".join(window.key for window in divider.doubtful[:_NAMED])
-        yield Refused(locator=locator, code="answers-may-be-cut-short", reason=reason)
 
 
 def _keys(query: StudyQuery) -> dict[int, str]:

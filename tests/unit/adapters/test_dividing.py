@@ -8,10 +8,8 @@ from attrs import frozen
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from vna_lifecycle.adapters.dimse.answers import PATIENT_ID, STUDY_DATE, STUDY_TIME
-from vna_lifecycle.adapters.dimse.dividing import Answered, Divider
-from vna_lifecycle.adapters.dimse.windows import Window, window_of, years
-from vna_lifecycle.adapters.dimse.wire import Elements
+from vna_lifecycle.adapters.dividing import Answered, Divider
+from vna_lifecycle.adapters.windows import PATIENT_ID, STUDY_DATE, STUDY_TIME, Window, window_of, years
 
 TODAY = dt.date(2025, 1, 1)
 
@@ -23,9 +21,8 @@ class Study:
     time: str
     patient: str
 
-    def answer(self) -> Elements:
-        texts = {STUDY_DATE: self.date, STUDY_TIME: self.time, PATIENT_ID: self.patient}
-        return Elements(values={tag: text.encode() for tag, text in texts.items()})
+    def text(self, tag: int, /) -> str:
+        return {STUDY_DATE: self.date, STUDY_TIME: self.time, PATIENT_ID: self.patient}[tag]
 
 
 def shown(window: Window, study: Study) -> bool:
@@ -48,7 +45,7 @@ def divided(studies: list[Study], cap: int, *, limit: int, trusted: int) -> tupl
 
     def members(window: Window) -> tuple[list[Study], int]:
         found = [study for study in studies if shown(window, study)][:cap]
-        kept = [study for study in found if window.holds(study.answer())]
+        kept = [study for study in found if window.holds(study)]
         if window.rest == "minutes":
             others = {study.uid for half in window.halves() for study in members(half)[0]}
             kept = [study for study in kept if study.uid not in others]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Final, Literal, cast
+from typing import Final, Literal, Protocol, cast
 
 from attrs import evolve, frozen
 
-from vna_lifecycle.adapters.dimse.answers import PATIENT_ID, STUDY_DATE, STUDY_TIME
-from vna_lifecycle.adapters.dimse.wire import Elements
+STUDY_DATE, STUDY_TIME, PATIENT_ID = 0x00080020, 0x00080030, 0x00100020
 
 _ALPHABET: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) not in '*?\\"')
 _LAST_MINUTE: Final = 24 * 60 - 1
@@ -22,6 +21,14 @@ _KEY: Final = re.compile(
     re.DOTALL,
 )
 _FIRST_YEAR: Final = 1970
+
+
+class StudyAnswer(Protocol):
+    """What an archive answered about one study."""
+
+    def text(self, tag: int, /) -> str:
+        """An attribute's value without padding; empty where it is absent."""
+        ...
 
 
 @frozen(kw_only=True)
@@ -74,7 +81,7 @@ class Window:
             asked[PATIENT_ID] = self.patient if self.exact else f"{self.patient}*"
         return asked
 
-    def holds(self, answer: Elements) -> bool:
+    def holds(self, answer: StudyAnswer) -> bool:
         """Whether an answer belongs here: archives answer more than they were asked."""
         day = day_of(answer.text(STUDY_DATE))
         if self.first is None or self.last is None:

@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from vna_lifecycle.adapters.dimse.windows import UNDATED, Window
+from vna_lifecycle.adapters.windows import UNDATED, Window
 from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.model.inventory import Refused
 
 
 @frozen(kw_only=True)
@@ -30,6 +31,9 @@ Ask = Callable[[Window, "int | None"], Answered]
 _LONGEST_BEGINNING: Final = 64  # characters of a Patient ID (LO)
 _DEEPEST_REFUSED: Final = 6
 """Characters of a Patient ID until which a query that is refused is asked again narrower."""
+
+_NAMED: Final = 20
+"""Windows that a remark names."""
 
 
 class Divider:
@@ -195,6 +199,21 @@ class Divider:
 
     def _capped(self, records: int) -> None:
         self.cap = records if self.cap is None else min(self.cap, records)
+
+
+def remarks(divider: Divider) -> Iterator[Refused]:
+    """What an inventory lacks, or may lack, because of how the archive answers. Windows may name patients."""
+    by_message: dict[str, list[Window]] = {}
+    for window, problem in divider.refused:
+        by_message.setdefault(str(problem), []).append(window)
+    for message, windows in by_message.items():
+        reason = f"{len(windows)} queries for studies were refused, so that nobody knows what is there: {message}"
+        yield Refused(locator="; ".join(window.key for window in windows[:_NAMED]), code="query-refused", reason=reason)
+    if divider.doubtful:
+        count = len(divider.doubtful)
+        reason = f"{count} answers have as many studies as the archive ever shows, and no narrower query tells if more"
+        locator = "; ".join(window.key for window in divider.doubtful[:_NAMED])
+        yield Refused(locator=locator, code="answers-may-be-cut-short", reason=reason)
 
 
 def _narrower(window: Window) -> tuple[Window, ...]:
