@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Final
 
 from attrs import frozen
@@ -42,14 +42,17 @@ class Divider:
     An answer with fewer than ``trusted`` records is taken as whole, and so is one with fewer than an answer that was
     seen to be cut short: ``cap`` is how many records that had, None if there was none. Afterwards, ``doubtful`` are
     windows whose answers may be cut short, and cannot be compared with narrower ones; ``refused`` are those that the
-    archive does not answer, not even in parts, each with how it failed.
+    archive does not answer, not even in parts, each with how it failed; ``crowded`` are the keys of windows of several
+    days that had to be divided. Of those that were ``known_crowded`` before, only the halves are asked.
     """
 
-    def __init__(self, ask: Ask, *, limit: int, trusted: int) -> None:
+    def __init__(self, ask: Ask, *, limit: int, trusted: int, known_crowded: Collection[str] = ()) -> None:
         self._ask = ask
         self._limit = limit
         self._trusted = trusted
+        self._known_crowded = known_crowded
         self._longest = 0
+        self.crowded: set[str] = set()
         self.cap: int | None = None
         self.doubtful: list[Window] = []
         self.refused: list[tuple[Window, ArchiveError]] = []
@@ -78,6 +81,8 @@ class Divider:
         yield from self._undated(self._asking(UNDATED, None))
 
     def _first(self, window: Window) -> Answered:
+        if window.key in self._known_crowded:
+            return Answered(studies=frozenset(), records=0, cut=True)
         # A day is read to its end: its halves by time do not show studies without a time.
         return self._asking(window, None if window.single_day else self._limit)
 
@@ -92,6 +97,7 @@ class Divider:
                 yield from self._leaves(half, self._first(half))
             return
         if answer.cut:
+            self.crowded.add(window.key)
             for half in window.halves():
                 yield from self._leaves(half, self._first(half))
             return
@@ -118,6 +124,8 @@ class Divider:
         if not halves or (whole and size <= self._limit):
             yield window
             return
+        if not window.single_day:
+            self.crowded.add(window.key)
         for half in halves:
             yield from self._leaves(half, known[half])
         if strays:

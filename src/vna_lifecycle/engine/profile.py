@@ -63,7 +63,9 @@ WORDS: Final[Mapping[str, str]] = {
     "two-retrievals": "the same object, retrieved twice",
     "canary": "what it makes of synthetic objects",
     "canaries-there": "synthetic objects that stay there",
-    "side-by-side": "associations side by side",
+    "answer-cap": "most studies in one answer",
+    "associations-refused": "associations of which it refuses some",
+    "side-by-side": "associations side by side, before it slows",
     "read-time": "time to read an object through",
 }
 

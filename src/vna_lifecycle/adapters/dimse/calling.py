@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from attrs import frozen
 
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
+from vna_lifecycle.adapters.dimse.slots import Slots
 from vna_lifecycle.adapters.dimse.tls import calling_context
 from vna_lifecycle.adapters.dimse.wire import (
     PATIENT_ROOT_FIND,
@@ -28,12 +29,16 @@ from vna_lifecycle.adapters.dimse.wire import (
     echo,
     request,
 )
+from vna_lifecycle.adapters.habits import known_associations
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.identity import AETitle
 from vna_lifecycle.ports import Site
 
 _FRESH: Final = 5.0
 """Seconds for which an association that nobody uses is kept: most archives end idle ones after half a minute."""
+
+USUAL_ASSOCIATIONS: Final = 4
+"""Associations at once with an archive of which nobody has said or measured how many it bears."""
 
 _FIRST_WAIT: Final = 0.5
 _NAP: Final = 0.1
@@ -74,7 +79,7 @@ class Caller:
             tls=calling_context(settings),
             tls_name=settings.tls_host,
         )
-        self._slots = threading.BoundedSemaphore(settings.associations)
+        self.slots = Slots(settings.associations or known_associations(site) or USUAL_ASSOCIATIONS)
         self._lock = threading.Lock()
         self._idle: list[tuple[float, Association]] = []
 
@@ -166,7 +171,7 @@ class Caller:
 
     @contextmanager
     def _slot(self) -> Generator[None, None, None]:
-        with self._slots:
+        with self.slots.one():
             try:
                 yield
             except ArchiveError as problem:

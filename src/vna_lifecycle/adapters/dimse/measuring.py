@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.calling import USUAL_ASSOCIATIONS, Caller
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
@@ -24,8 +24,14 @@ from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Fetched, Observation
 
 _QUESTIONS: Final = 4
+_MOST: Final = 8
+"""Associations until which an archive is tried, where the settings do not say how many it may be."""
+
 _GAIN: Final = 1.1
-"""How many times more questions a second twice the associations must answer, to be worth it."""
+"""How many times more questions a second twice the associations must answer, to be worth more than the usual ones."""
+
+_KEPT: Final = 0.8
+"""The share of questions a second that more associations must keep, or the archive is slowed by them."""
 
 
 class Stopwatch:
@@ -87,23 +93,57 @@ def served(caller: Caller, reader: Reader, study: StudyRef, record: InstanceReco
         yield Observation(name="two-retrievals", value="the same bytes" if alike else "other bytes each time")
 
 
-def side_by_side(caller: Caller, question: Callable[[], None]) -> str:
-    """How many associations the archive bears, of those that the settings allow, and up to how many it gets quicker."""
-    most = caller.settings.associations
-    best, rate, borne, count = 1, 0.0, 0, 1
-    while borne < most:
+@frozen(kw_only=True)
+class Bearing:
+    """How many associations an archive bears: up to ``best`` it does not slow; of ``refused`` it refuses some."""
+
+    best: int
+    refused: int | None = None
+
+
+def side_by_side(caller: Caller, question: Callable[[], None]) -> Bearing:
+    """Open more and more associations, as many as the settings allow, and ask over all of them at the same time.
+
+    More than usual are taken only where they answer more questions a second.
+    """
+    most = caller.settings.associations or _MOST
+    before = caller.slots.most
+    caller.slots.most = max(most, before)
+    try:
+        return _bearing(most, lambda count: _held_rate(caller, count, question))
+    finally:
+        caller.slots.most = before
+
+
+def _bearing(most: int, rate_with: Callable[[int], float]) -> Bearing:
+    best, highest, count = 1, 0.0, 1
+    while True:
         try:
-            with ExitStack() as held:  # all at once: quick answers would let fewer associations do for many questions
-                for _ in range(count):
-                    held.enter_context(caller.questions())
-            now = _rate(count, question)
+            rate = rate_with(count)
+            wanted = highest * (_GAIN if count > USUAL_ASSOCIATIONS else _KEPT)
+            if rate < wanted:  # this may have been one bad moment
+                rate = max(rate, rate_with(count))
         except ArchiveError:
-            return f"{borne} accepted; with {count} some are refused: set associations = {max(borne, 1)}"
-        borne = count
-        if now > rate * _GAIN:
-            best, rate = count, now
+            return Bearing(best=best, refused=count)
+        if rate < wanted:
+            break
+        best, highest = count, max(rate, highest)
+        if count == most:
+            break
         count = min(count * 2, most)
-    return f"{most} accepted; questions are answered quicker up to {best}"
+    return Bearing(best=best)
+
+
+def _held_rate(caller: Caller, count: int, question: Callable[[], None]) -> float:
+    """Questions a second over so many associations.
+
+    Raises:
+        ArchiveError: not so many are accepted.
+    """
+    with ExitStack() as held:  # all at once: quick answers would let fewer associations do for many questions
+        for _ in range(count):
+            held.enter_context(caller.questions())
+    return _rate(count, question)
 
 
 def _rate(count: int, question: Callable[[], None]) -> float:

@@ -17,7 +17,7 @@ from vna_lifecycle.adapters.dimse.retrieving import Retriever
 from vna_lifecycle.adapters.dimse.unlisted import Unlisted
 from vna_lifecycle.adapters.dimse.wire import Elements
 from vna_lifecycle.adapters.dividing import Answered, Divider, remarks
-from vna_lifecycle.adapters.habits import known_cap
+from vna_lifecycle.adapters.habits import known_cap, known_crowded, remember_cap, remember_crowded
 from vna_lifecycle.adapters.query import matches
 from vna_lifecycle.adapters.windows import Window, day_of, window_of, years
 from vna_lifecycle.errors import ArchiveError
@@ -58,11 +58,17 @@ class Reader:
         Last come what is in quarantine, and remarks about what the archive could not be asked for.
         """
         settings = self._caller.settings
-        cap = known_cap(self._caller.site)
+        site = self._caller.site
+        cap = known_cap(site)
         trusted = settings.trusted_answers if cap is None else min(cap, settings.trusted_answers)
-        divider = Divider(self._answered, limit=settings.studies_per_part, trusted=trusted)
-        for window in divider.parts(years(self._caller.site.clock().date())):
+        crowded = known_crowded(site)
+        divider = Divider(self._answered, limit=settings.studies_per_part, trusted=trusted, known_crowded=crowded)
+        for window in divider.parts(years(site.clock().date())):
             yield Part(key=window.key, title=window.title)
+        # Only now: a pass that is taken up again must divide as it did before it was broken off.
+        remember_crowded(site, divider.crowded)
+        if divider.cap is not None:
+            remember_cap(site, divider.cap)
         if self._unlisted is not None and self._unlisted.any:
             yield Part(key=_ARRIVALS, title="objects that were sent")
         if self._lobby.quarantine.objects():

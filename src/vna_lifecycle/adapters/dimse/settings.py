@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 from attrs import Attribute, field, frozen
+from attrs.validators import optional
 
 _TITLE: Final = re.compile(r"(?! +$)[ -\[\]-~]{1,16}")
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
@@ -77,8 +78,13 @@ class DimseSettings:
         validator=_are_titles,
         metadata={"help": "AE titles, besides ae_title, under which the archive sends to us."},
     )
-    associations: int = field(
-        default=4, validator=_between(1, 64), metadata={"help": "Most associations that we open at the same time."}
+    associations: int | None = field(
+        default=None,
+        validator=optional(_between(1, 64)),
+        metadata={
+            "help": "Most associations that we open at the same time; without it, as many as the archive was seen to "
+            "bear, and 4 before that was measured."
+        },
     )
     attempts: int = field(
         default=3,
@@ -147,6 +153,11 @@ class DimseSettings:
         validator=_are_digests,
         metadata={"help": "SHA-256 of the certificates of which a sender must show one; empty: any trusted one."},
     )
+
+    @property
+    def at_once(self) -> int | None:
+        """How many associations were allowed; None where that is left to what is measured."""
+        return self.associations
 
     @property
     def one_process(self) -> str:
