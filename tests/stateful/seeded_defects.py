@@ -10,11 +10,13 @@ import pytest
 from attrs import evolve, frozen
 
 from vna_lifecycle.catalog import Catalog, folding, passes
-from vna_lifecycle.engine import steps, tasks, withdraw
+from vna_lifecycle.engine import own_copies, steps, tasks, withdraw
+from vna_lifecycle.engine import transfer as transfer_module
 from vna_lifecycle.engine.reconcile import ReadBack, Reconciliation
 from vna_lifecycle.engine.transfer import Transfer
+from vna_lifecycle.errors import VnaLifecycleError
 from vna_lifecycle.ledger import Ledger, store
-from vna_lifecycle.model.event import StoreIntended
+from vna_lifecycle.model.event import StoreIntended, StudyStored
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.checker import Violation
@@ -79,11 +81,12 @@ def violations(history: History) -> list[Violation]:
                 simulation.source.plan.faults[:] = history.at_source
                 simulation.target.plan.faults[:] = history.at_target
                 simulation.points[:] = history.points
-            simulation.step(verb)
+            ended = not isinstance(simulation.step(verb), VnaLifecycleError)
             warned = [] if simulation.crashed else simulation.warnings_given()
+            receipts = simulation.receipts_given() if ended and not simulation.crashed else []
             simulation.source.plan.faults.clear()
             simulation.target.plan.faults.clear()
-            found += simulation.examine(warned)
+            found += simulation.examine(warned, receipts)
         if history.settled:
             found += simulation.settle(sample=0)
     except AssertionError:
@@ -119,9 +122,9 @@ def claim_without_reading(patch: Patch) -> None:
 def take_answers_for_proof(patch: Patch) -> None:
     def trusting(real: Any, expected: Any, seen: Any, *, required: Rung) -> Reconciliation:
         uids = tuple(entry.sop_instance_uid for entry in expected.entries)
-        return Reconciliation(
-            match=uids, differ=(), missing=(), indeterminate=(), extra=(), below=(), undecided=(), rung=Rung.HASHED
-        )
+        said: Reconciliation = real(expected, seen, required=required)
+        nothing = dict.fromkeys(("differ", "missing", "indeterminate", "extra", "below", "undecided"), ())
+        return evolve(said, match=uids, rung=Rung.HASHED, **nothing)
 
     _wrap(patch, steps, "reconcile", trusting)
 
@@ -166,7 +169,20 @@ def store_again_and_again(patch: Patch) -> None:
 
 
 def forget_the_survey(patch: Patch) -> None:
-    patch.setattr(withdraw, "TargetSurveyed", type("Forgotten", (), {}))
+    patch.setattr(own_copies, "present_before", lambda journal, work: frozenset())
+
+
+def forget_what_was_damaged(patch: Patch) -> None:
+    patch.setattr(own_copies, "_damaged", lambda journal, attempts: ())
+
+
+def drop_receipts_before_a_retry(patch: Patch) -> None:
+    def forgetful(real: Any, *args: Any) -> Any:
+        step = real(*args)
+        kept = tuple(pair for pair in step.events if not isinstance(pair[1], StudyStored))
+        return evolve(step, events=kept) if step.then is steps.Then.RETRY else step
+
+    _wrap(patch, transfer_module, "after_store", forgetful)
 
 
 def believe_that_copies_are_gone(patch: Patch) -> None:
@@ -183,14 +199,10 @@ def _without_intent(real: Any, *args: Any) -> Any:
 
 
 def skip_the_intent(patch: Patch) -> None:
-    from vna_lifecycle.engine import transfer as module
-
-    _wrap(patch, module, "after_fetch", _without_intent)
+    _wrap(patch, transfer_module, "after_fetch", _without_intent)
 
 
 def intend_afterwards(patch: Patch) -> None:
-    from vna_lifecycle.engine import transfer as module
-
     late: dict[str, Any] = {}
 
     def before(real: Any, journal: Any, policy: Any, flight: Any, fetched: Any) -> Any:
@@ -202,13 +214,11 @@ def intend_afterwards(patch: Patch) -> None:
         step = real(journal, policy, flight, answers)
         return evolve(step, events=(*late[flight.attempt.study.label], *step.events))
 
-    _wrap(patch, module, "after_fetch", before)
-    _wrap(patch, module, "after_store", after)
+    _wrap(patch, transfer_module, "after_fetch", before)
+    _wrap(patch, transfer_module, "after_store", after)
 
 
 def new_token_at_each_retry(patch: Patch) -> None:
-    from vna_lifecycle.engine import transfer as module
-
     def renewing(real: Any, journal: Any, policy: Any, flight: Any, fetched: Any) -> Any:
         step = real(journal, policy, flight, fetched)
         renewed = [
@@ -217,7 +227,7 @@ def new_token_at_each_retry(patch: Patch) -> None:
         ]
         return evolve(step, events=tuple(renewed))
 
-    _wrap(patch, module, "after_fetch", renewing)
+    _wrap(patch, transfer_module, "after_fetch", renewing)
 
 
 def ignore_the_epoch(patch: Patch) -> None:
@@ -321,6 +331,13 @@ DEFECTS: Final = (
         breaks="I1",
     ),
     Defect(
+        name="a withdrawal takes what was damaged on its way for another's",
+        where="engine/own_copies.py",
+        seed=forget_what_was_damaged,
+        history=History(verbs=(inventory, plan, transfer, take_back), at_target=(Corrupt(on="store", nth=1),)),
+        breaks="I1",
+    ),
+    Defect(
         name="an append is acknowledged and not committed",
         where="ledger/store.py",
         seed=acknowledge_before_commit,
@@ -339,6 +356,13 @@ DEFECTS: Final = (
         where="engine/outcomes.py",
         seed=hide_what_is_lacking,
         history=History(at_target=(Lose(on="store", nth=1),)),
+        breaks="I4",
+    ),
+    Defect(
+        name="receipts are forgotten where a study is tried again",
+        where="engine/steps.py",
+        seed=drop_receipts_before_a_retry,
+        history=History(at_target=(Drop(on="store", nth=2),)),
         breaks="I4",
     ),
     Defect(
@@ -406,7 +430,7 @@ DEFECTS: Final = (
     ),
     Defect(
         name="a withdrawal takes copies that were there before",
-        where="engine/withdraw.py",
+        where="engine/own_copies.py",
         seed=forget_the_survey,
         history=History(verbs=(inventory, plan, transfer, take_back), foreign=(OBJECTS[0],)),
         breaks="foreign",

@@ -316,7 +316,8 @@ def flight_on_record(journal: Journal, work: StudyWork) -> Flight:
                 lacking = evolve(lacking, refused=event.refused)
             case _:
                 pass
-    return Flight(attempt=attempt, phase="await", lacking=lacking, expected=journal.manifest(work.expected_ref))
+    expected = journal.manifest(work.expected_ref)
+    return Flight(attempt=attempt, phase="await", lacking=lacking, expected=expected, expected_ref=work.expected_ref)
 
 
 def _uid(flight: Flight, index: int) -> Any:

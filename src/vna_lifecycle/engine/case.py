@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from itertools import groupby
@@ -16,10 +15,10 @@ from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine.decide import held_contents
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.own_copies import present_before
 from vna_lifecycle.engine.target_again import WORDS, Look, look_again, look_at_many
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.errors import DicomRefused
-from vna_lifecycle.model.event import TargetSurveyed
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Manifest, Refused
 from vna_lifecycle.model.lifecycle import MigrationState
@@ -258,9 +257,8 @@ class CatalogCase:
         return extras
 
     def _present_before(self, study: StudyRef) -> Iterator[str]:
-        survey = self.journal.ledger.find(f"survey/{study.label}")
-        if survey is not None and isinstance(survey.event, TargetSurveyed):
-            yield from json.loads(self.journal.vault.get(survey.event.present_ref))
+        work = self.journal.catalog.work_on(study.label)
+        yield from present_before(self.journal, work) if work is not None else ()
 
 
 def _shared(study: StudyRef, manifest: Manifest) -> Iterator[SharedContent]:

@@ -11,8 +11,8 @@ from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
 from vna_lifecycle.model.finding import Finding, Severity
-from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.ports import ConflictClass, Receipt, StoreFailure
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
+from vna_lifecycle.ports import ConflictClass, Outcome, Receipt, StoreFailure
 
 CHECK = "transfer"
 UNANSWERED = "unanswered"
@@ -46,9 +46,9 @@ class Attempt:
 
 @frozen(kw_only=True)
 class StoreSummary:
-    """The target's answers, counted."""
+    """The target's answers, counted; ``stored`` are those of which it says that it stored them now."""
 
-    stored: int
+    stored: frozenset[SOPInstanceUID]
     already_present: int
     failures: tuple[StoreFailure, ...]
     warned: tuple[Receipt, ...]
@@ -58,8 +58,8 @@ def summarize(answers: Sequence[Receipt | StoreFailure]) -> StoreSummary:
     """Count the target's answers."""
     receipts = [answer for answer in answers if isinstance(answer, Receipt)]
     return StoreSummary(
-        stored=sum(receipt.outcome.value == "stored" for receipt in receipts),
-        already_present=sum(receipt.outcome.value == "already-present" for receipt in receipts),
+        stored=frozenset(receipt.sop_instance_uid for receipt in receipts if receipt.outcome is Outcome.STORED),
+        already_present=sum(receipt.outcome is Outcome.ALREADY_PRESENT for receipt in receipts),
         failures=tuple(answer for answer in answers if isinstance(answer, StoreFailure)),
         warned=tuple(receipt for receipt in receipts if receipt.warnings),
     )
@@ -207,8 +207,8 @@ _REMEDIES = {
     "not-readable-at-target": "Transfer the wave again with --retry once the target serves what it lists",
     "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
     "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
-    "differs-at-target": "Do not overwrite. Compare both objects; a withdrawal leaves what was damaged on its way, so "
-    "have the target's operator reject it (IHE IOCM), and transfer the wave again with --retry",
+    "differs-at-target": "Do not overwrite. Compare both objects. A withdrawal takes back what was damaged on its way; "
+    "then plan and transfer again. What others changed at the target it leaves: settle that with its operator",
     "not-comparable-at-target": "Install the extra 'pixels' and transfer the wave again with --retry; an object that "
     "no decoder reads must be compared by other means",
     "extra-at-target": "Find out who stored them; they may be another program's, or belong to another study",
@@ -243,10 +243,12 @@ def verdict(
             read_back_ref=read_back_ref,
         )
         return attempt.key("transferred"), event
-    return attempt.key("incomplete"), incomplete(attempt, lacking, result)
+    return attempt.key("incomplete"), incomplete(attempt, lacking, result, read_back_ref)
 
 
-def incomplete(attempt: Attempt, lacking: Lacking, result: Reconciliation | None) -> StudyIncomplete:
+def incomplete(
+    attempt: Attempt, lacking: Lacking, result: Reconciliation | None, read_back_ref: str = ""
+) -> StudyIncomplete:
     """The event that says what is lacking."""
     return StudyIncomplete(
         study=attempt.study.label,
@@ -258,6 +260,7 @@ def incomplete(attempt: Attempt, lacking: Lacking, result: Reconciliation | None
         extra=len(result.extra) if result else 0,
         held=lacking.held,
         refused=lacking.refused,
+        read_back_ref=read_back_ref,
     )
 
 

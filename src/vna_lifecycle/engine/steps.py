@@ -13,6 +13,7 @@ from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.outcomes import (
     Attempt,
     Lacking,
+    StoreSummary,
     fetch_findings,
     incomplete,
     store_findings,
@@ -69,6 +70,7 @@ class Flight:
     fetched: FetchedStudy | None = None
     lacking: Lacking = Lacking()
     expected: Manifest | None = None
+    expected_ref: str = ""
     looks: int = 0
 
 
@@ -121,11 +123,12 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
     if not manifest.entries:
         events.append((attempt.key("incomplete"), incomplete(attempt, flight.lacking, None)))
         return Step(events=tuple(events), then=Then.END)
-    if journal.ledger.find(f"survey/{study.label}") is None:
+    work = journal.catalog.work_on(study.label)
+    if work is None or not work.expected_ref:  # nothing of ours is at the target: what is there is not ours
         present = fetched.present_before
         reference = journal.keep_uids(study.label, present)
         survey = TargetSurveyed(study=study.label, wave=attempt.wave, present=len(present), present_ref=reference)
-        events.append((f"survey/{study.label}", survey))
+        events.append((attempt.key("surveyed"), survey))
     intent = StoreIntended(
         study=study.label,
         wave=attempt.wave,
@@ -134,7 +137,7 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
         expected_ref=address,
     )
     events.append((attempt.key("store-intended"), intent))
-    flight.fetched, flight.expected = fetched, manifest
+    flight.fetched, flight.expected, flight.expected_ref = fetched, manifest, address
     return Step(events=tuple(events), then=Then.STORE)
 
 
@@ -145,28 +148,39 @@ def after_store(
     attempt, study = flight.attempt, flight.attempt.study
     summary = summarize(answers)
     found = [journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
+    # Told in any case: at the next attempt the instance is already present, and nobody repeats receipt and warning.
+    events = (_stored(journal, flight, summary), *found)
     transient = [failure for failure in summary.failures if failure.transient]
     if transient and attempt.number < policy.attempts:
-        # Told now: at the next attempt the instance is already present, and nobody repeats the warning.
-        return Step(events=tuple(found), then=Then.RETRY, code=transient[0].code)
+        return Step(events=events, then=Then.RETRY, code=transient[0].code)
+    flight.lacking = evolve(flight.lacking, refused=len(summary.failures))
+    return Step(events=events, then=Then.VERIFY)
+
+
+def _stored(journal: Journal, flight: Flight, summary: StoreSummary) -> tuple[str, Event]:
+    attempt, label = flight.attempt, flight.attempt.study.label
+    receipts_ref = flight.expected_ref if summary.stored else ""
+    if flight.expected is not None and 0 < len(summary.stored) < len(flight.expected.entries):
+        entries = tuple(entry for entry in flight.expected.entries if entry.sop_instance_uid in summary.stored)
+        receipts_ref = journal.keep_manifest(label, evolve(flight.expected, entries=entries))
     event = StudyStored(
-        study=study.label,
+        study=label,
         wave=attempt.wave,
         attempt=attempt.number,
-        stored=summary.stored,
+        stored=len(summary.stored),
         already_present=summary.already_present,
         refused=len(summary.failures),
         warnings=len(summary.warned),
+        receipts_ref=receipts_ref,
     )
-    flight.lacking = evolve(flight.lacking, refused=len(summary.failures))
-    return Step(events=((attempt.key("stored"), event), *found), then=Then.VERIFY)
+    return attempt.key("stored"), event
 
 
 def after_cancelled_store(journal: Journal, flight: Flight, answers: Sequence[Receipt | StoreFailure]) -> Step:
-    """Storing was broken off: what the target warned of until then goes on record, the study is begun again later."""
-    study, wave = flight.attempt.study, flight.attempt.wave
-    found = store_findings(study, summarize(answers))
-    return Step(events=tuple(journal.finding(finding, wave=wave) for finding in found), then=Then.END)
+    """Storing was broken off: what the target said until then goes on record, the study is begun again later."""
+    study, wave, summary = flight.attempt.study, flight.attempt.wave, summarize(answers)
+    found = (journal.finding(finding, wave=wave) for finding in store_findings(study, summary))
+    return Step(events=(_stored(journal, flight, summary), *found), then=Then.END)
 
 
 def after_verify(journal: Journal, policy: TransferPolicy, flight: Flight, seen: ReadBack) -> Step:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import evolve, frozen
 
 from vna_lifecycle.catalog import StudyWork
-from vna_lifecycle.dicom.compare import compare_entries
 from vna_lifecycle.engine.journal import Journal
-from vna_lifecycle.engine.outcomes import Attempt
+from vna_lifecycle.engine.own_copies import OwnCopies, own_copies
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import awaited, contents_of, fetch_again
 from vna_lifecycle.engine.tasks import Workbench, read_back
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.counting import counted
-from vna_lifecycle.model.event import Event, StoreIntended, StudyWithdrawn, TargetSurveyed, WithdrawIntended
+from vna_lifecycle.model.event import Event, StudyWithdrawn, WithdrawIntended
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef, StudyUID
-from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
+from vna_lifecycle.model.inventory import Manifest, ManifestEntry
 from vna_lifecycle.model.lifecycle import MigrationState
 from vna_lifecycle.ports import StoreFailure
 
@@ -83,8 +81,8 @@ class Removal:
 class AtTarget:
     """What lies at the target under the UIDs that were stored.
 
-    ``ours`` are contents that an attempt of ours meant to store, each with the data set SHA-256 that was meant;
-    ``foreign`` ones are not. ``unreadable`` ones are listed and not served. ``unseen`` are the latest contents meant of
+    ``ours`` are this program's own copies, each with the data set SHA-256 of what was meant to be stored; ``foreign``
+    ones are not. ``unreadable`` ones are listed and not served. ``unseen`` are the latest contents meant of
     all that was not seen.
     """
 
@@ -185,8 +183,8 @@ class Withdrawal:
         if withdraws is None:
             hint = "Ask its operator, and record what was done"
             raise StateError(f"{self.target} has no way to withdraw copies", hint=hint)
-        contents = self._contents()
-        there = self._look(contents)
+        own = own_copies(self.journal, self.work)
+        there = self._look(own)
         if there is None:
             return None
         cut_off = self.work.state is MigrationState.WITHDRAWING and not self.request.dry_run
@@ -200,7 +198,7 @@ class Withdrawal:
         token = f"{study.label}/{removal.own.sha256[:16]}"
         self._intend(removal, token)
         answers = list(withdraws.withdraw(study, removal.own)) if removal.own.entries else []
-        after = self._look(contents)
+        after = self._look(own)
         if after is None:
             return None  # nothing is known: the next withdrawal goes on from here
         failures = {a.sop_instance_uid for a in answers if isinstance(a, StoreFailure)} - set(after.foreign)
@@ -217,30 +215,10 @@ class Withdrawal:
         self._done(token, len(removal.own.entries), after.foreign)
         return removal
 
-    def _contents(self) -> dict[SOPInstanceUID, list[ManifestEntry]]:
-        """Every content that any attempt meant to store, the latest first, without what was there before we came."""
-        journal, label = self.journal, self.work.label
-        meant = [journal.manifest(self.work.expected_ref)]
-        for number in range(self.work.attempt, 0, -1):
-            attempt = Attempt(study=self.study, wave=self.work.wave, number=number)
-            found = journal.ledger.find(attempt.key("store-intended"))
-            if found is not None and isinstance(found.event, StoreIntended):
-                meant.append(journal.manifest(found.event.expected_ref))
-        survey = journal.ledger.find(f"survey/{label}")
-        present: set[str] = set()
-        if survey is not None and isinstance(survey.event, TargetSurveyed):
-            present = set(json.loads(journal.vault.get(survey.event.present_ref)))
-        contents: dict[SOPInstanceUID, list[ManifestEntry]] = {}
-        for entry in (entry for manifest in meant for entry in manifest.entries):
-            known = contents.setdefault(entry.sop_instance_uid, [])
-            if all(entry.digest.dataset_sha256 != other.digest.dataset_sha256 for other in known):
-                known.append(entry)
-        return {uid: entries for uid, entries in contents.items() if uid not in present}
-
-    def _look(self, contents: Mapping[SOPInstanceUID, Sequence[ManifestEntry]]) -> AtTarget | None:
+    def _look(self, own: OwnCopies) -> AtTarget | None:
         """What lies at the target, whether or not it is served; None if the look was broken off."""
         study = self.study
-        latest = Manifest(study_uid=study.study_uid, entries=tuple(entries[0] for entries in contents.values()))
+        latest = Manifest(study_uid=study.study_uid, entries=tuple(entries[0] for entries in own.meant.values()))
         try:
             seen = read_back(self.bench, study, self.target, latest)
         finally:
@@ -248,7 +226,7 @@ class Withdrawal:
         if seen.cancelled:
             return None
         found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
-        ours = {uid: meant for uid, entry in found.items() if (meant := _meant(contents[uid], entry))}
+        ours = {uid: meant for uid, entry in found.items() if (meant := own.meant_by(entry))}
         return AtTarget(
             ours=tuple((found[uid], meant) for uid, meant in ours.items()),
             foreign=tuple(uid for uid in found if uid not in ours),
@@ -371,9 +349,3 @@ class Withdrawal:
             subjects=tuple(subjects),
             remedy=remedy,
         )
-
-
-def _meant(contents: Sequence[ManifestEntry], there: ManifestEntry) -> str:
-    """The data set SHA-256 of the content that lies there, if it is one of these; else nothing."""
-    same = (meant.digest.dataset_sha256 for meant in contents if compare_entries(meant, there) >= Rung.EQUIVALENT)
-    return next(same, "")

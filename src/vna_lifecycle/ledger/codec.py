@@ -20,7 +20,10 @@ from vna_lifecycle.model.event import EVENTS, Event, RecordedEvent
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | bool | None"
 Data: TypeAlias = "dict[str, Json]"
 
-UPCASTERS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {}
+UPCASTERS: Final[dict[tuple[str, int], Callable[[Data], Data]]] = {
+    ("study-stored", 1): lambda data: {**data, "receipts_ref": ""},
+    ("study-incomplete", 1): lambda data: {**data, "read_back_ref": ""},
+}
 """How data written as (kind, version) becomes data of the next version, so that an old ledger always opens."""
 
 ENVELOPE: Final = frozenset({"actor", "data", "key", "kind", "origin", "sequence", "time", "version"})

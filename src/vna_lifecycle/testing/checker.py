@@ -3,11 +3,11 @@
 Give a `Checker` what happened after each step in which either the source changed or the program acted, not both. It
 remembers, and tells each broken invariant as a value:
 
-- I1: what is called transferred is at the target, byte for byte, and stays there; what is called withdrawn is not (but
-  for what was damaged on its way, if a finding says that it stays);
-  nothing is overwritten or invented.
+- I1: what is called transferred is at the target, byte for byte, and stays there; what is called withdrawn is not,
+  damaged on its way or not (but for damage of which no receipt was had, if a finding says that it stays); nothing is
+  overwritten or invented.
 - I2: an event that was acknowledged is never lost, moved or rewritten.
-- I4: whatever is lacking, or was stored with a warning, has a finding.
+- I4: whatever is lacking, or was stored with a warning, has a finding; every receipt is on record.
 - I5: counts close, of studies and of instances.
 - I6: at most one lease epoch has effects at a time.
 - intent: an effect on the target comes after the event that intends it, and every retry has the same token.
@@ -43,6 +43,7 @@ from vna_lifecycle.model.event import (
     StudyWithdrawn,
     WithdrawIntended,
 )
+from vna_lifecycle.testing.receipts import Receipts
 from vna_lifecycle.testing.standing import Standing
 
 Files: TypeAlias = Mapping[str, bytes]
@@ -98,12 +99,13 @@ def served(listing: Files, source: Files) -> Contents:
 class Checker:
     """Follows one program. ``label`` is how its ledger names UIDs, ``members`` reads a ``members_ref``.
 
-    ``digest`` gives the data set SHA-256 of a file, as decisions name contents. ``foreign`` is what others had stored
-    at the target before.
+    ``receipts`` knows which copies are its own, ``digest`` gives the data set SHA-256 of a file, as decisions name
+    contents. ``foreign`` is what others had stored at the target before.
     """
 
     label: Callable[[str], str]
     members: Callable[[str], Iterable[tuple[str, str]]]
+    receipts: Receipts
     digest: Callable[[bytes], str]
     foreign: frozenset[bytes] = frozenset()
     standing: Standing = field(factory=Standing)
@@ -119,6 +121,7 @@ class Checker:
     _chosen: dict[str, str] = field(factory=dict)
     _intended: dict[str, list[tuple[int, str]]] = field(factory=dict)
     _held: set[bytes] = field(factory=set)
+    _left: set[bytes] = field(factory=set)
 
     def acknowledged(self, events: Sequence[RecordedEvent], epoch: int | None) -> None:
         """An append returned these events to its caller, who held the lease of ``epoch`` (None: a decision)."""
@@ -152,19 +155,24 @@ class Checker:
         changes: Sequence[Change] = (),
         *,
         warned: Iterable[str] = (),
+        receipts: Iterable[str] = (),
     ) -> list[Violation]:
         """What is wrong now. ``events`` is the whole ledger, ``changes`` what came and went at the target since.
 
-        ``warned`` are codes of warnings that the target gave in a step that was not cut off.
+        ``warned`` are codes of warnings that the target gave in a step that was not cut off, ``receipts`` the SOP
+        Instance UIDs of what it said then that it stored.
         """
         self._held.update(source.values())
         found = [*self._early, *self._kept(events)]
         self._early = []
         new = events[len(self._seen) :]
         self._seen = list(events)
+        self.receipts.new.clear()
         for event in new:
             found += self._happened(event, source, target)
         found += self._effects(changes, source)
+        if missing := set(receipts) - self.receipts.new:
+            found.append(Violation(invariant="I4", what=f"{len(missing)} receipts are not on record"))
         kinds = {event.event.finding for event in events if isinstance(event.event, FindingRecorded)}
         for code in warned:
             if f"stored-with-warning-{code.lower()}" not in kinds:
@@ -239,11 +247,7 @@ class Checker:
                 self._expected.pop(event.study, None)
             case StudyWithdrawn() as event:
                 self._intended[event.study] = []
-                left = self._of(contents(set(target.values()) - self.foreign), event.study)
-                told = self._left_as_found(event.study, at)
-                if any(not self.damaged(data) for held in left.values() for data in held) or len(left) > told:
-                    what = f"{event.study} is called withdrawn, and {len(left)} instances are at the target"
-                    yield Violation(invariant="I1", what=what, sequence=at)
+                yield from self._withdrawn(event, target, at)
             case StudyFetched() as event:
                 yield from self._fetched(event, source, at)
             case StudyStored() as event:
@@ -251,10 +255,14 @@ class Checker:
                     yield Violation(invariant="intent", what=f"{event.study}: stored, never intended", sequence=at)
                 if event.warnings and not self._finding(event.study, "stored-with-warning-"):
                     yield Violation(invariant="I4", what=f"{event.study}: warnings without a finding", sequence=at)
+                if (why := self.receipts.follow(event)) != "":
+                    yield Violation(invariant="I4", what=f"{event.study}: {why}", sequence=at)
             case StudyIncomplete() as event:
+                self.receipts.follow(event)
                 if not self._finding(event.study, ""):
                     yield Violation(invariant="I4", what=f"{event.study}: incomplete without a finding", sequence=at)
             case StudyTransferred() as event:
+                self.receipts.follow(event)
                 yield from self._transferred(event, source, target, at)
             case _:
                 pass
@@ -319,6 +327,17 @@ class Checker:
         told = (event.event for event in self._seen)
         return any(isinstance(e, FindingRecorded) and e.study == study and e.finding.startswith(kind) for e in told)
 
+    def _withdrawn(self, event: StudyWithdrawn, target: Files, at: int) -> Iterator[Violation]:
+        own = self.receipts.withdraw(event.study)
+        there = self._of(contents(set(target.values()) - self.foreign - self._left), event.study)
+        left = {(uid, data) for uid, several in there.items() for data in several}
+        told = self._left_as_found(event.study, at)
+        ours = any(not self.damaged(data) or (uid, self.digest(data)) in own for uid, data in left)
+        if ours or len(left) > told:
+            what = f"{event.study} is called withdrawn, and {len(left)} instances are at the target"
+            yield Violation(invariant="I1", what=what, sequence=at)
+        self._left |= {data for _, data in left}
+
     def _left_as_found(self, study: str, since: int) -> int:
         """Of how many instances a withdrawal said that their content is not ours, and stays."""
         told = (event.event for event in self._seen[since:] if isinstance(event.event, FindingRecorded))
@@ -342,7 +361,7 @@ class Checker:
             intents = (StoreIntended,) if kind == "store" else (WithdrawIntended,)
             if not any(isinstance(event, intents) and event.study == label for event in told):
                 yield Violation(invariant="intent", what=f"{label}: an effect ({kind}) that nothing on record intends")
-            if kind == "withdraw" and data in self.foreign:
+            if kind == "withdraw" and data in self.foreign | self._left:
                 yield Violation(invariant="foreign", what=f"{label}: a copy that others had stored was removed")
             if kind == "store" and not self._may_store(known, data, source):
                 yield Violation(invariant="held", what=f"{label}: something was stored that the source has not decided")

@@ -118,12 +118,14 @@ class ProgramMachine(RuleBasedStateMachine):
         simulation.points[:] = some_points
         result = simulation.step(verb)
         note(f"-> {result}")
-        warned = []
+        warned, receipts = [], []
         if not simulation.crashed and not isinstance(result, VnaLifecycleError):
             warned = simulation.warnings_given()
+            lost = any(point.what == "lose-worker" for point in some_points)  # with what it was told
+            receipts = [] if lost else simulation.receipts_given()
         for state in (simulation.source, simulation.target):
             state.plan.faults.clear()
-        self.see(simulation.examine(warned))
+        self.see(simulation.examine(warned, receipts))
         usurped = any(point.what == "usurp" for point in some_points) and simulation.usurped
         if usurped and not simulation.crashed:
             self.require(isinstance(result, LeaseLost), f"another coordinator took over, and this one said {result}")

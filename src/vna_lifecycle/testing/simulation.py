@@ -32,8 +32,9 @@ from vna_lifecycle.program import Program, running
 from vna_lifecycle.program.layout import Layout
 from vna_lifecycle.testing import memory
 from vna_lifecycle.testing.checker import Change, Checker, Violation, contents
-from vna_lifecycle.testing.faults import Drop, SimulatedCrash, Warn
+from vna_lifecycle.testing.faults import Drop, Effect, SimulatedCrash, Warn
 from vna_lifecycle.testing.memory import MemoryState, fill, forget, memory_state
+from vna_lifecycle.testing.receipts import Receipts
 from vna_lifecycle.testing.schedule import Drawn, Hurried, Place, Point, Queue, Schedule, Tape
 
 _T = TypeVar("_T")
@@ -111,6 +112,7 @@ class Simulation:
         self.checker = Checker(
             label=opened.label,
             members=self._members,
+            receipts=Receipts(self._manifest),
             digest=self._digest,
             foreign=frozenset(self.foreign),
         )
@@ -152,6 +154,10 @@ class Simulation:
     def _members(self, reference: str) -> Iterator[tuple[str, str]]:
         return self.program.records.journal().members(reference)
 
+    def _manifest(self, reference: str) -> Iterator[tuple[str, str]]:
+        for entry in self.program.records.journal().manifest(reference).entries:
+            yield entry.sop_instance_uid, entry.digest.dataset_sha256
+
     def _changed(self, before: bytes | None, after: bytes | None) -> None:
         self._changes.append(Change(before=before, after=after, size=self.program.ledger.size()))
 
@@ -175,12 +181,17 @@ class Simulation:
         finally:
             self.points.clear()
 
-    def examine(self, warned: Iterable[str] = ()) -> list[Violation]:
+    def examine(self, warned: Iterable[str] = (), receipts: Iterable[str] = ()) -> list[Violation]:
         """What the checker says now."""
         changes, self._changes = self._changes, []
         ledger = self.program.ledger
         found = self.checker.examine(
-            list(ledger.read()), dict(self.source.files), dict(self.target.files), changes, warned=warned
+            list(ledger.read()),
+            dict(self.source.files),
+            dict(self.target.files),
+            changes,
+            warned=warned,
+            receipts=receipts,
         )
         verified = ledger.verify(deep=True)
         if not verified.ok:
@@ -192,13 +203,22 @@ class Simulation:
 
     def warnings_given(self) -> list[str]:
         """Codes of the warnings that the target's receipts carried in this step."""
+        answers = self._answers()
+        received = {"stored", "already-present"}
+        warns = [fault for fault in self.target.plan.faults if isinstance(fault, Warn) and fault.nth in answers]
+        return [warn.code for warn in warns if answers[warn.nth].outcome in received]
+
+    def receipts_given(self) -> list[str]:
+        """SOP Instance UIDs of what the target said in this step that it stored."""
+        return [effect.sop_instance_uid for effect in self._answers().values() if effect.outcome == "stored"]
+
+    def _answers(self) -> dict[int, Effect]:
+        """What the target answered to each store in this step, by its number, as far as it was heard."""
         plan = self.target.plan
         stored = plan._items.get("store", 0)
         silent = {fault.nth for fault in plan.faults if isinstance(fault, Drop) and fault.on == "store"}
-        warns = [fault for fault in plan.faults if isinstance(fault, Warn) and fault.nth <= stored]
-        taken = [effect.outcome for effect in plan.log if effect.method == "store"][-stored:] if stored else []
-        received = {"stored", "already-present"}
-        return [warn.code for warn in warns if warn.nth not in silent and taken[warn.nth - 1] in received]
+        taken = [effect for effect in plan.log if effect.method == "store"][-stored:] if stored else []
+        return {number: effect for number, effect in enumerate(taken, 1) if number not in silent}
 
     def settle(self, *, sample: int | None = 0, rounds: int = 5) -> list[Violation]:
         """Let an undisturbed program bring everything to its end; what is wrong then.

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from vna_lifecycle.errors import SchemaTooNew
 from vna_lifecycle.ledger import codec
-from vna_lifecycle.model.event import EVENTS, LeaseTaken, PlanDropped, StudyFetched, StudyWithdrawn
+from vna_lifecycle.model.event import (
+    EVENTS,
+    LeaseTaken,
+    PlanDropped,
+    StudyFetched,
+    StudyIncomplete,
+    StudyStored,
+    StudyWithdrawn,
+)
 
 _SIMPLE = {str: st.text(max_size=20), int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans()}
 
@@ -115,6 +123,24 @@ def test_data_of_an_older_version_is_brought_up_to_date(monkeypatch: pytest.Monk
     monkeypatch.setitem(codec.UPCASTERS, ("study-withdrawn", 0), with_instances)
     old = {"study": "s", "wave": "w", "token": "t"}
     assert codec.event_of("study-withdrawn", 0, old) == StudyWithdrawn(study="s", wave="w", token="t", instances=0)
+
+
+@pytest.mark.parametrize(
+    ("event", "added"),
+    [
+        (
+            StudyStored(study="s", wave="w", attempt=1, stored=1, already_present=0, refused=0, warnings=0),
+            "receipts_ref",
+        ),
+        (
+            StudyIncomplete(study="s", wave="w", attempt=1, matched=1, missing=0, differ=0, extra=0, held=0, refused=1),
+            "read_back_ref",
+        ),
+    ],
+)
+def test_what_a_ledger_from_before_receipts_says_can_still_be_read(event: typing.Any, added: str) -> None:
+    old = {name: value for name, value in codec.event_data(event).items() if name != added}
+    assert codec.event_of(event.kind, 1, old) == event
 
 
 def test_an_event_class_is_found_by_its_kind_and_not_by_its_name() -> None:

@@ -60,10 +60,13 @@ class StoreIntended:
 
 @frozen(kw_only=True)
 class StudyStored:
-    """What the target said. A claim: only the read-back proves it."""
+    """What the target said, also where it is to be tried again. A claim: only the read-back proves it.
+
+    ``receipts_ref`` is the manifest of what it said that it stored, ``""`` where that is nothing.
+    """
 
     kind: ClassVar[str] = "study-stored"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     study: str
     wave: str
     attempt: int
@@ -71,6 +74,7 @@ class StudyStored:
     already_present: int
     refused: int
     warnings: int
+    receipts_ref: str = ""
 
 
 @frozen(kw_only=True)
@@ -128,10 +132,13 @@ class StudyTransferred:
 
 @frozen(kw_only=True)
 class StudyIncomplete:
-    """Not all of the study is proved to be at the target; the counts say why."""
+    """Not all of the study is proved to be at the target; the counts say why.
+
+    ``read_back_ref`` is what was read, ``""`` where nothing was.
+    """
 
     kind: ClassVar[str] = "study-incomplete"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     study: str
     wave: str
     attempt: int
@@ -141,6 +148,7 @@ class StudyIncomplete:
     extra: int
     held: int
     refused: int
+    read_back_ref: str = ""
 
 
 @frozen(kw_only=True)
