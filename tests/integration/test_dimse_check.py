@@ -198,6 +198,44 @@ def test_a_cap_that_was_noticed_keeps_later_inventories_from_trusting_answers_of
     assert counts == [10, 12]
 
 
+def test_a_cap_that_an_inventory_found_is_on_record_and_the_next_one_begins_with_narrower_windows(
+    tmp_path: Path,
+) -> None:
+    specs = [
+        ObjectSpec(
+            study=study,
+            patient_id=f"PAT{study}",
+            study_date=f"20{study % 2 + 10}{study % 12 + 1:02}{study % 28 + 1:02}",
+        )
+        for study in range(1, 81)
+    ]
+    with MisbehavingPacs([dicom_bytes(spec) for spec in specs], Faults(cap=30)) as pacs:
+        settings = DimseSettings(
+            host="127.0.0.1",
+            port=pacs.port,
+            ae_title=pacs.title,
+            retrieve="get",
+            studies_per_part=70,
+            trusted_answers=5,
+        )
+        counts, windows = [], []
+        for _ in range(2):
+            archive = open_archive(settings, site(tmp_path))
+            pacs.asked.clear()
+            parts = list(archive.reads.parts())
+            windows.append(len(pacs.asked))
+            found = [item for part in parts for item in archive.reads.inventory(part)]
+            counts.append(len({item.study_uid for item in found if isinstance(item, StudyRecord)}))
+            archive.reads.close()
+        archive = open_archive(settings, site(tmp_path))
+        assert archive.probes is not None
+        seen = {item.name: (item.value, item.unit) for item in archive.probes.probe()}
+        archive.reads.close()
+    assert counts == [80, 80]
+    assert windows[1] < windows[0]
+    assert seen["answer-cap"] == ("30", "studies")
+
+
 CANARIES = 9
 
 

@@ -17,12 +17,14 @@ class Answered:
     """What an archive answered to a window: the studies that belong there, and how many records there were in all.
 
     ``cut``: we stopped it, since there were more than wanted. ``refused``: the archive ended it with this failure.
+    ``whole``: the archive let know that this is all, or that it is not; None where it let nothing know.
     """
 
     studies: frozenset[str]
     records: int
     cut: bool = False
     refused: ArchiveError | None = None
+    whole: bool | None = None
 
 
 Ask = Callable[[Window, "int | None"], Answered]
@@ -43,13 +45,23 @@ class Divider:
     seen to be cut short: ``cap`` is how many records that had, None if there was none. Afterwards, ``doubtful`` are
     windows whose answers may be cut short, and cannot be compared with narrower ones; ``refused`` are those that the
     archive does not answer, not even in parts, each with how it failed; ``crowded`` are the keys of windows of several
-    days that had to be divided. Of those that were ``known_crowded`` before, only the halves are asked.
+    days that had to be divided. Of those that were ``known_crowded`` before, only the halves are asked. A cap that was
+    known before counts once an answer of that length is seen again: it may have been lowered since.
     """
 
-    def __init__(self, ask: Ask, *, limit: int, trusted: int, known_crowded: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        *,
+        limit: int,
+        trusted: int,
+        known_cap: int | None = None,
+        known_crowded: Collection[str] = (),
+    ) -> None:
         self._ask = ask
         self._limit = limit
         self._trusted = trusted
+        self._known_cap = known_cap
         self._known_crowded = known_crowded
         self._longest = 0
         self.crowded: set[str] = set()
@@ -63,6 +75,9 @@ class Divider:
         Raises:
             ArchiveError: the archive answered no dated window.
         """
+        among_all = self._asking(UNDATED, None)
+        if among_all.records == self._known_cap:
+            self.cap = self._known_cap
         answered = False
         refusal: ArchiveError | None = None
         later: list[tuple[Window, Answered]] = []
@@ -78,7 +93,7 @@ class Divider:
             raise refusal
         for window, answer in later:
             yield from self._leaves(window, answer)
-        yield from self._undated(self._asking(UNDATED, None))
+        yield from self._undated(among_all)
 
     def _first(self, window: Window) -> Answered:
         if window.key in self._known_crowded:
@@ -183,9 +198,14 @@ class Divider:
         self.refused.append((window.remainder("patients"), problem))
 
     def _by_patient(self, window: Window, answer: Answered) -> dict[Window, Answered]:
-        """The answers by the next character of the Patient ID; none where the archive does not answer them all."""
+        """The answers by the next character of the Patient ID; none where the archive does not answer them all, and so."""
         answers = self._asked(_narrower(window))
-        if not answers or any(one.refused is not None for one in answers.values()):
+        found = answers.values()
+        if (
+            not answers
+            or any(one.refused is not None for one in found)
+            or all(one.records >= answer.records for one in found)  # the archive overlooks beginnings of Patient IDs
+        ):
             self._doubt(window, answer)
             return {}
         return answers
@@ -203,6 +223,8 @@ class Divider:
         return answer
 
     def _is_sure(self, answer: Answered) -> bool:
+        if answer.whole is not None:
+            return answer.whole
         return answer.records < self._trusted or (self.cap is not None and answer.records < self.cap)
 
     def _capped(self, records: int) -> None:

@@ -85,16 +85,27 @@ def check(*, program: ProgramFolder = HERE, show: Show = PLAIN) -> int:
     Exit code 2 if program.toml cannot be used, or gives an archive a part that it cannot play; 3 if an archive does not
     answer.
     """
+    from vna_lifecycle.program.pace import pace_of
+
     with opened(program) as opening:
         checks = [look(opening, config.name) for config in opening.config.archives]
-        name, folder = opening.name, opening.folder
+        name, folder, pace = opening.name, opening.folder, pace_of(opening)
     code = min((item.error.exit_code for item in checks if item.error), default=0)
     if show.json:
-        print_json({"program": name, "folder": folder, "ok": not code, "archives": [item.to_dict() for item in checks]})
+        print_json(
+            {
+                "program": name,
+                "folder": folder,
+                "ok": not code,
+                "studies_at_once": pace.workers,
+                "archives": [item.to_dict() for item in checks],
+            }
+        )
     else:
         say(f"{safe(name)}: program.toml can be used")
         for item in checks:
             say("\n".join(item.lines()))
+        say(f"  {safe(str(pace))}")
     return code
 
 

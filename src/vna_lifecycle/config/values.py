@@ -38,7 +38,10 @@ class ExecutionConfig:
     workers: int | None = field(
         default=None,
         validator=optional(ge(1)),
-        metadata=_help("studies in flight at once; none: 4, or as many as processors where all archives are in place"),
+        metadata=_help(
+            "studies in flight at once; none: 4, or more where an archive was seen to bear more; as many as "
+            "processors, at most 4, where all archives are in place"
+        ),
     )
     max_bytes_per_second: int | None = field(
         default=None, validator=optional(ge(1)), metadata=_help("bandwidth of all workers together; none: unlimited")

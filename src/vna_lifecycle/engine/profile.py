@@ -78,6 +78,11 @@ class Profile:
     time: str
     observations: tuple[Observation, ...]
 
+    def number(self, name: str) -> int | None:
+        """What was seen, as a whole number; None where nothing was, or no such number."""
+        found = next((item.value for item in self.observations if item.name == name), "")
+        return int(found) if found.isascii() and found.isdecimal() else None
+
     def values(self) -> dict[str, str]:
         """Name to what was seen, with its unit; several observations of one name are joined by semicolons."""
         seen: dict[str, list[str]] = {}

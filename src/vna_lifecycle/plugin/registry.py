@@ -42,7 +42,8 @@ class ArchivePlugin:
     Settings whose attribute ``one_process`` is a text say by it why only one process may open the archive, such as one
     that listens on a port: then a program with worker processes is refused. Settings whose attribute ``in_place`` is
     True say by it that objects are read and written where they lie on this machine, so that its processors and disks
-    are the limit.
+    are the limit. Settings whose attribute ``at_once`` is a number say by it over how many connections their archive
+    may be asked at the same time; otherwise its behaviour profile decides.
     """
 
     name: str

@@ -21,7 +21,8 @@ from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.policy.acceptance import AcceptancePolicy
 from vna_lifecycle.ports import WaveCase
-from vna_lifecycle.program.running import Pacing, make_bench, workers_of
+from vna_lifecycle.program.pace import pace_of
+from vna_lifecycle.program.running import Pacing, make_bench
 from vna_lifecycle.program.terms import gate_terms
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _case(
         sources=migration.sources,
         target=migration.target,
         executor=executor,
-        workers=workers_of(program.config),
+        workers=pace_of(program).workers,
     )
 
 
@@ -167,5 +168,5 @@ def terms_of(program: Program) -> AcceptanceTerms:
         check_seconds=acceptance.check_seconds,
         target=migration.target,
         readers=migration.readers or (migration.target,),
-        workers=workers_of(program.config),
+        workers=pace_of(program).workers,
     )

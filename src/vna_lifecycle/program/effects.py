@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from attrs import evolve
+
 from vna_lifecycle.config import Engine
 from vna_lifecycle.engine.catchup import CatchUpResult, catch_up
 from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
@@ -28,18 +30,21 @@ from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import WavePlan
 from vna_lifecycle.program.accepting import hold_back
 from vna_lifecycle.program.knowing import read_truths
-from vna_lifecycle.program.running import Pacing, local_bench, make_bench, workers_of
+from vna_lifecycle.program.pace import pace_of
+from vna_lifecycle.program.running import Pacing, local_bench, make_bench
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
 
 
 def plan(program: Program, journal: Journal, *, dry_run: bool) -> WavePlan:
-    """Fill the waves that program.toml describes."""
+    """Fill the waves that program.toml describes, and tell what the archives' profiles say of the work."""
     config = program.config
-    return make_plan(
+    made = make_plan(
         journal, config.migration.sources, config.waves, config.exclusions, now=program.clock(), dry_run=dry_run
     )
+    pace = pace_of(program)
+    return evolve(made, notes=(*made.notes, *pace.remarks, *((str(pace),) if pace.measured else ())))
 
 
 def withdraw(program: Program, journal: Journal, wave: str, request: WithdrawRequest, tell: Tell) -> WithdrawResult:
@@ -80,7 +85,7 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
             target=migration.target,
             required=migration.verify,
             attempts=execution.attempts,
-            workers=workers_of(program.config),
+            workers=pace_of(program).workers,
         ),
         guard=pacing.guard,
         clock=program.clock,

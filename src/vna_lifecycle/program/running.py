@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from vna_lifecycle.config import Config, Engine, ExecutionConfig
+from vna_lifecycle.config import Engine, ExecutionConfig
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.execution.breaker import BreakerPolicy
 from vna_lifecycle.execution.executors import make_executor
@@ -19,34 +18,10 @@ from vna_lifecycle.execution.windows import share_at
 from vna_lifecycle.ports import Clock
 from vna_lifecycle.program.bench import LocalBench, RemoteBench
 from vna_lifecycle.program.layout import Layout
+from vna_lifecycle.program.pace import pace_of
 
 if TYPE_CHECKING:
     from vna_lifecycle.program.program import Program
-
-
-USUAL_WORKERS: Final = 4
-
-
-def workers_of(config: Config) -> int:
-    """How many studies are in flight at once: as many as program.toml says, or as the archives bear.
-
-    An archive that answers keeps workers waiting, and so more of them busy than there are processors. Where every
-    archive is read and written in place (its settings say so: see `ArchivePlugin`), more only stand in each other's
-    way.
-    """
-    if config.execution.workers is not None:
-        return config.execution.workers
-    migration = config.migration
-    settings = (config.archive(name).settings for name in (*migration.sources, migration.target))
-    if all(getattr(item, "in_place", False) for item in settings):
-        return min(USUAL_WORKERS, _processors())
-    return USUAL_WORKERS
-
-
-def _processors() -> int:
-    """Those that this process may use, which is not all of them in a container."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 class Pacing:
@@ -69,7 +44,7 @@ class Pacing:
 
 def make_bench(program: Program, pacing: Pacing) -> tuple[Workbench, Callable[[], Executor]]:
     """A bench for tasks, and what makes the executor that runs them."""
-    execution, workers = program.config.execution, workers_of(program.config)
+    execution, workers = program.config.execution, pace_of(program).workers
     if execution.engine is Engine.THREADS:
         bench: Workbench = local_bench(program, pacing)
     else:

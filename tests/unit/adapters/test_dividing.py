@@ -118,3 +118,26 @@ def test_a_cap_on_one_crowded_month_of_a_year_hides_nothing() -> None:
     studies = [Study(str(number), f"{day:%Y%m%d}", "120000", "A") for number, day in enumerate(days)]
     found, _ = divided(studies, 20, limit=100, trusted=10)
     assert found == sorted(study.uid for study in studies)
+
+
+@settings(deadline=None, max_examples=30)
+@given(studies=STUDIES)
+@example(studies=CROWDED)
+@example(studies=[Study(str(number), f"2024{number % 12 + 1:02}15", "120000", "A") for number in range(60)])
+def test_beginning_with_the_halves_of_what_was_crowded_gives_the_same_parts_and_asks_no_such_window_again(
+    studies: list[Study],
+) -> None:
+    asked: list[str] = []
+
+    def ask(window: Window, most: int | None) -> Answered:
+        asked.append(window.key)
+        kept = [study.uid for study in studies if shown(window, study) and window.holds(study)]
+        return Answered(studies=frozenset(kept), records=len(kept), cut=most is not None and len(kept) > most)
+
+    first = Divider(ask, limit=5, trusted=3)
+    parts = list(first.parts(years(TODAY)))
+    asked.clear()
+    again = Divider(ask, limit=5, trusted=3, known_crowded=first.crowded)
+    assert list(again.parts(years(TODAY))) == parts
+    assert again.crowded == first.crowded
+    assert not first.crowded & set(asked)

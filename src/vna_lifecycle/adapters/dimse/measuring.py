@@ -110,12 +110,13 @@ def side_by_side(caller: Caller, question: Callable[[], None]) -> Bearing:
     before = caller.slots.most
     caller.slots.most = max(most, before)
     try:
-        return _bearing(most, lambda count: _held_rate(caller, count, question))
+        return bearing(most, lambda count: _held_rate(caller, count, question))
     finally:
         caller.slots.most = before
 
 
-def _bearing(most: int, rate_with: Callable[[int], float]) -> Bearing:
+def bearing(most: int, rate_with: Callable[[int], float]) -> Bearing:
+    """What the rates, or refusals, with 1, 2, 4 and more associations show, until ``most``."""
     best, highest, count = 1, 0.0, 1
     while True:
         try:

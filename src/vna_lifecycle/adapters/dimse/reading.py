@@ -61,8 +61,13 @@ class Reader:
         site = self._caller.site
         cap = known_cap(site)
         trusted = settings.trusted_answers if cap is None else min(cap, settings.trusted_answers)
-        crowded = known_crowded(site)
-        divider = Divider(self._answered, limit=settings.studies_per_part, trusted=trusted, known_crowded=crowded)
+        divider = Divider(
+            self._answered,
+            limit=settings.studies_per_part,
+            trusted=trusted,
+            known_cap=cap,
+            known_crowded=known_crowded(site),
+        )
         for window in divider.parts(years(site.clock().date())):
             yield Part(key=window.key, title=window.title)
         # Only now: a pass that is taken up again must divide as it did before it was broken off.

@@ -82,8 +82,8 @@ class DimseSettings:
         default=None,
         validator=optional(_between(1, 64)),
         metadata={
-            "help": "Most associations that we open at the same time; without it, as many as the archive was seen to "
-            "bear, and 4 before that was measured."
+            "help": "Most associations that we open at the same time; without it, as many as the archive bears by "
+            "what was measured, and 4 before that."
         },
     )
     attempts: int = field(

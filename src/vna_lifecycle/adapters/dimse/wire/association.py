@@ -106,12 +106,14 @@ class Association:
         """The link, for as long as one operation's messages go over it; where it fails, the association is aborted.
 
         Raises:
-            ArchiveError: what the block raises; the peer released the association in the middle of an operation.
+            ArchiveError: what the block raises, which may pass: a peer that agreed to an association does speak DICOM,
+                and what it garbles may be one object of many; or the peer released it in the middle of an operation.
         """
         try:
             yield self.link
-        except ArchiveError:
+        except ArchiveError as problem:
             self.abort()
+            problem.transient = problem.transient or not isinstance(problem, ArchiveRefused)
             raise
         except Released:
             self.link.channel.send_released()
