@@ -222,11 +222,12 @@ def test_an_archive_that_is_short_of_something_is_asked_again_later(
 
 
 @retrievals
+@pytest.mark.parametrize("instead", ["nothing", "oversized", "value-beyond-its-pdu"])
 def test_an_object_at_which_the_archive_ends_the_association_costs_no_other(
-    opened: Open, tmp_path: Path, retrieve: str
+    opened: Open, tmp_path: Path, retrieve: str, instead: str
 ) -> None:
     """Those after it are asked for one by one. It may pass, so the study is tried again before that is a finding."""
-    archive, pacs = opened(Faults(poison={UIDS[1]}), retrieve=retrieve)
+    archive, pacs = opened(Faults(poison={UIDS[1]}, poison_pdu=LOG_OUT[instead][0]), retrieve=retrieve)
     found, failures = fetch(archive, listed(archive, pacs), tmp_path / "spool")
     assert sorted(item.record.sop_instance_uid for item in found) == [UIDS[0], *UIDS[2:]]
     assert [(one.code, one.record.sop_instance_uid, one.transient) for one in failures] == [("not-sent", UIDS[1], True)]

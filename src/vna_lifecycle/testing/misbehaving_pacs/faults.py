@@ -46,8 +46,8 @@ class Faults:
     Of retrievals: ``withheld`` objects are not sent where they are asked for at the ``withheld_at`` levels, and the
     final status is success all the same; ``final_early`` sends that status first; ``new_uids`` gives each object a new
     SOP Instance UID each time; ``no_counters`` leaves out the numbers of sub-operations; ``retrieve_status`` is the
-    final status of all; at ``poison`` objects the association ends; ``no_originator`` leaves out who asked for the
-    C-MOVE; ``deaf`` does not hear C-CANCEL.
+    final status of all; at ``poison`` objects ``poison_pdu`` comes, and the association ends; ``no_originator`` leaves
+    out who asked for the C-MOVE; ``deaf`` does not hear C-CANCEL.
 
     Of stores: ``lost`` objects are acknowledged and not kept; ``store_status`` is the answer to each; ``coerced`` are
     attributes that are changed on arrival, by keyword.
@@ -69,6 +69,7 @@ class Faults:
     no_counters: bool = False
     retrieve_status: int | None = None
     poison: Collection[str] = ()
+    poison_pdu: bytes = b""
     no_originator: bool = False
     deaf: bool = False
     lost: Collection[str] = ()

@@ -58,9 +58,10 @@ def held_of(data: bytes, transfer_syntax: str) -> Held:
 
 
 class Holdings:
-    """Objects by SOP Instance UID; used by any number of threads."""
+    """Objects by SOP Instance UID; used by any number of threads. ``taken`` are the UIDs of those that were stored."""
 
     def __init__(self, files: Iterable[bytes]) -> None:
+        self.taken: list[str] = []
         self._lock = threading.Lock()
         self._objects: dict[str, Held] = {}
         self._listed: dict[str, tuple[Faults, dict[str, list[Dataset]]]] = {}
@@ -72,6 +73,11 @@ class Holdings:
         with self._lock:
             self._objects[held.uid] = held
             self._listed.clear()
+
+    def take(self, held: Held) -> None:
+        """Keep an object that somebody stored."""
+        self.keep(held)
+        self.taken.append(held.uid)
 
     def all(self) -> tuple[Held, ...]:
         """What is held now."""

@@ -69,13 +69,13 @@ class Line:
         wrong = faults.disturbance
         here = wrong is not None and (wrong.on, wrong.pdu) == (self._kind, self._sent)
         if wrong is not None and here and self._disturbances.take(wrong.times):
-            self._put(wrong.instead, 0.0)
+            self.put(wrong.instead)
             if wrong.hold:
                 self._wait_for_end()
             raise Ended
         if faults.late:
             time.sleep(faults.late)
-        self._put(data, faults.drip)
+        self.put(data, faults.drip)
 
     def tell(self, context: int, command: Dataset, data: bytes | None = None) -> None:
         """Send a message."""
@@ -119,7 +119,8 @@ class Line:
             self._connection.sendall(pdu.pdu(pdu.RELEASE_RQ, bytes(4)))
         self._connection.close()
 
-    def _put(self, data: bytes, drip: float) -> None:
+    def put(self, data: bytes, drip: float = 0.0) -> None:
+        """Send these bytes, whatever they are; with ``drip`` seconds before the next one."""
         try:
             if not drip:
                 self._connection.sendall(data)

@@ -131,7 +131,7 @@ class Conversation:
         faults = self._pacs.faults
         held = held_of(message.data or b"", self._accepted[message.context])
         if held.uid not in faults.lost:
-            self._pacs.holdings.keep(held.changed(faults.coerced) if faults.coerced else held)
+            self._pacs.holdings.take(held.changed(faults.coerced) if faults.coerced else held)
         return faults.store_status
 
     # ----------------------------------------------------------------------------------------------------- retrievals
@@ -201,6 +201,7 @@ class Conversation:
                 done += 1
                 continue
             if held.uid in faults.poison:
+                self._line.put(faults.poison_pdu)
                 raise Ended
             status = retrieval.send(held)
             done, failed = (done, failed + 1) if status else (done + 1, failed)
