@@ -119,6 +119,7 @@ def finish(folder: Path) -> None:
         assert [dict(wave.states) for wave in program.status().waves] == [{"transferred": STUDIES}]
         readiness = program.accept("all")
         assert readiness.ready, readiness
+        assert [wave.ready for wave in program.status().waves] == [True]
 
 
 def killed(folder: Path, point: str, nth: int, when: str) -> None:
