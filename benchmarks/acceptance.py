@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +31,8 @@ from vna_lifecycle.engine.examining import Scope, prepare_checks
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.tasks import Workbench
 from vna_lifecycle.ledger import Ledger
-from vna_lifecycle.model.inventory import Digest, Manifest, ManifestEntry, SeriesUID, SOPInstanceUID, StudyUID
+from vna_lifecycle.model.identity import SeriesUID, SOPInstanceUID, StudyUID
+from vna_lifecycle.model.inventory import Digest, Manifest, ManifestEntry
 from vna_lifecycle.plugin import load_plugins
 from vna_lifecycle.policy.acceptance import AcceptancePolicy
 from vna_lifecycle.vault import Vault
@@ -141,7 +142,7 @@ def accept(folder: Path) -> Measured:
     work = Accept(
         journal=journal,
         bench=bench,
-        executor=cast("Callable[[], Executor]", _no_executor),
+        executor=_no_executor,
         cancelled=_Bench.cancelled,
         checks=checks,
         terms=AcceptanceTerms(

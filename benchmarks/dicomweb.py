@@ -114,7 +114,7 @@ def opened(url: str, folder: Path) -> Iterator[Archive]:
         workspace=folder,
         clock=lambda: dt.datetime.now(dt.UTC),
         cancelled=threading.Event(),
-        secret=os.environ.__getitem__,
+        secret=lambda reference: os.environ[reference],
     )
     archive = open_dicomweb(DicomwebSettings(url=url), site)
     try:

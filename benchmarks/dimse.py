@@ -421,7 +421,10 @@ def pynetdicom(place: Place, there: Listening) -> float:
     _config.STORE_SEND_CHUNKED_DATASET = True
 
     def nodelay(event: evt.Event) -> None:
-        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ours = event.assoc.dul.socket
+        assert ours is not None
+        assert ours.socket is not None
+        ours.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     entity = AE(OURS)
     entity.maximum_pdu_size = int(PDU)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pydicom
 from pydicom.data import get_testdata_file
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from vna_lifecycle.dicom.scan import scan_file
 
@@ -26,7 +26,7 @@ TARGET_TWO = 1.8
 
 def build(folder: Path, files: int = FILES) -> list[str]:
     """CT files of 512x512 made from a real header, in 20 series of one study."""
-    original = get_testdata_file("CT_small.dcm", download=False)
+    original = str(get_testdata_file("CT_small.dcm", download=False))
     dataset = pydicom.dcmread(original)
     dataset.Rows = dataset.Columns = 512
     dataset.PixelData = bytes(512 * 512 * 2)
@@ -40,7 +40,7 @@ def build(folder: Path, files: int = FILES) -> list[str]:
         dataset.ImagePositionPatient = [-158.135803, -179.035797, position]
         dataset.SliceLocation = position
         dataset.ContentTime = f"{number // 100 % 12 + 8:02d}{number % 60:02d}00.{number}"
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{uid}.{number}"
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"{uid}.{number}")
         path = folder / f"{number:05d}.dcm"
         dataset.save_as(path)
         paths.append(str(path))

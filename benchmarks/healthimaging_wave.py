@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from attrs import frozen
+from pydicom.uid import JPEGBaseline8Bit
 
 from benchmarks import Row
 from vna_lifecycle.adapters.healthimaging.archive import open_archive
@@ -26,7 +27,7 @@ from vna_lifecycle.plugin import Registry, impl, load_plugins
 from vna_lifecycle.ports import Archive, Site
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import AWS_RATES, HandClock, HealthImagingFake, Keys, Quotas, Timing
-from vna_lifecycle.testing.objects import JPEGBaseline8Bit, ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))  # its peers are the tests' own
 from peers.s3 import Server, run_seaweed
@@ -73,7 +74,7 @@ class OnTheClock:
 
     clock: HandClock
 
-    @impl
+    @impl  # type: ignore[call-overload]  # the instance's method, as its clock is
     def vna_lifecycle_register(self, registry: Registry) -> None:
         """Register it under another name."""
         registry.archive("on-the-clock", HealthImagingSettings, self._open)

@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -101,18 +102,18 @@ def _run(directory: Path, large: int, pairs: int) -> list[Row]:
     for pair in range(1, pairs + 1):
         start = pair * BATCH
         drafts, more = _drafts("small", start), _drafts("large", large + start)
-        ours(lambda drafts=drafts: small_ledger.append(drafts))
-        grown(lambda more=more: large_ledger.append(more))
+        ours(partial(small_ledger.append, drafts))
+        grown(partial(large_ledger.append, more))
         raw = sqlite3.connect(small_ledger.path)
         rows = raw.execute("SELECT * FROM events WHERE sequence >= ?", (start,)).fetchall()
         raw.close()
-        peer(lambda rows=rows: bare.insert(rows))
+        peer(partial(bare.insert, rows))
     bare.connection.close()
     single, prove_small, prove_large = _Timed(), _Timed(), _Timed()
     for number in range(101):
-        single(lambda number=number: small_ledger.append([_single(number)]))
-        prove_small(lambda number=number: small_ledger.prove(number * 97))
-        prove_large(lambda number=number: large_ledger.prove(number * 97))
+        single(partial(small_ledger.append, [_single(number)]))
+        prove_small(partial(small_ledger.prove, number * 97))
+        prove_large(partial(large_ledger.prove, number * 97))
     shallow, deep, reading = _Timed(), _Timed(), _Timed()
     for _ in range(7):
         shallow(lambda: _holds(small_ledger, deep=False))

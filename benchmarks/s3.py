@@ -228,7 +228,7 @@ def store_and_read(source: Path, prefix: str) -> float:
             workspace=folder,
             clock=lambda: dt.datetime.now(dt.UTC),
             cancelled=threading.Event(),
-            secret=os.environ.__getitem__,
+            secret=lambda reference: os.environ[reference],
         )
         begun = time.perf_counter()
         archive = open_s3(settings, site)
