@@ -42,7 +42,9 @@ _WORDS: Final = {
     **dict.fromkeys((b"FL", b"OF", b"OL", b"SL", b"UL"), "I"),
     **dict.fromkeys((b"FD", b"OD", b"OV", b"SV", b"UV"), "Q"),
 }
-_PADDING: Final = 0xFFFCFFFC
+PADDING: Final = 0xFFFCFFFC
+"""Data Set Trailing Padding (PS3.10 7.2)."""
+
 _ENCODING_ONLY: Final = PIXEL_DATA | {0, 0x7FE00001, 0x7FE00002}
 _WHOLE: Final = 1 << 16
 _IS_TEXT: Final[dict[int, bool]] = {}  # what the dictionary says, by tag
@@ -81,7 +83,7 @@ def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tu
                 yield top, chunk
         elif tag in _DELIMITERS:
             yield top, _DELIMITERS[tag]
-        elif tag & 0xFFFF and tag != _PADDING:
+        elif tag & 0xFFFF and tag != PADDING:
             text = is_text.get(tag)
             if text is None:
                 text = is_text[tag] = vr_of(tag) in TEXT_VRS
@@ -92,7 +94,7 @@ def canonical_header(elements: Iterable[Element], source: Source) -> Iterator[tu
                 yield top, _HEADER(tag >> 16, tag & 0xFFFF, len(value)) + value
                 continue
             if text:
-                length = _unpadded(source, offset, length)
+                length = unpadded(source, offset, length)
             yield top, _HEADER(tag >> 16, tag & 0xFFFF, length)
             for chunk in little_endian(source, offset, length, word(tag, vr) if big else ""):
                 yield top, chunk
@@ -114,7 +116,7 @@ def little_endian(source: Source, offset: int, length: int, code: str) -> Iterat
         yield words.tobytes()
 
 
-def _unpadded(source: Source, offset: int, length: int) -> int:
+def unpadded(source: Source, offset: int, length: int) -> int:
     """The length without trailing spaces and NULs, found from the end in pieces."""
     while length:
         size = min(length, _WHOLE)

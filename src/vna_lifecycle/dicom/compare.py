@@ -13,8 +13,10 @@ from vna_lifecycle.dicom.dataset import open_dataset
 from vna_lifecycle.dicom.decoded import LOSSLESS, comparable_decoded, decoded_digest
 from vna_lifecycle.dicom.dictionary import keyword_of
 from vna_lifecycle.dicom.digest import Examined, dataset_sha256, examine_file
+from vna_lifecycle.dicom.encoding import encoding_classes, encoding_of
 from vna_lifecycle.dicom.limits import LIMITS, Limits
 from vna_lifecycle.dicom.source import file_source
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.inventory import ManifestEntry, Rung
 from vna_lifecycle.ports import ConflictClass
 
@@ -36,7 +38,8 @@ class Comparison:
 
     ``rung`` is HASHED, EQUIVALENT, or None where they differ or it could not be decided. ``pixels_equal`` is None where
     it could not be decided; ``reason`` then says why. ``attributes`` are the top-level elements that differ, by
-    keyword, or as ``(gggg,eeee)`` where the dictionary has none; ``tags`` are the same as numbers.
+    keyword, or as ``(gggg,eeee)`` where the dictionary has none; ``tags`` are the same as numbers. ``encoding`` tells
+    in what two EQUIVALENT ones differ.
     """
 
     rung: Rung | None
@@ -44,6 +47,7 @@ class Comparison:
     attributes: tuple[str, ...] = ()
     tags: tuple[int, ...] = ()
     reason: str = ""
+    encoding: tuple[EncodingClass, ...] = ()
 
 
 def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
@@ -77,7 +81,12 @@ def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
         attributes=tuple(keyword_of(tag) for tag in tags),
         tags=tags,
         reason=reason,
+        encoding=encoding_classes(_encoded(a, first), _encoded(b, second)) if same else (),
     )
+
+
+def _encoded(path: Path, examined: Examined) -> ManifestEntry:
+    return entry_of(path, examined, encoding=True)
 
 
 def attribute_digests(path: Path, *, limits: Limits = LIMITS) -> dict[int, bytes]:
@@ -97,8 +106,10 @@ def attribute_digests(path: Path, *, limits: Limits = LIMITS) -> dict[int, bytes
     return digests
 
 
-def entry_of(path: Path, examined: Examined, *, decoded: bool = False) -> ManifestEntry:
-    """A file as an entry of a manifest; ``decoded``: with the digest of header and decoded frames, where it has one.
+def entry_of(path: Path, examined: Examined, *, decoded: bool = False, encoding: bool = False) -> ManifestEntry:
+    """A file as an entry of a manifest.
+
+    ``decoded``: with the digest of header and decoded frames, where it has one. ``encoding``: with how it is encoded.
 
     Raises:
         DicomRefused: it is not a DICOM instance that can be trusted.
@@ -107,6 +118,8 @@ def entry_of(path: Path, examined: Examined, *, decoded: bool = False) -> Manife
     record, digest = examined.record, examined.digest
     if decoded and digest.pixel_sha256 and record.transfer_syntax in LOSSLESS:
         digest = evolve(digest, decoded_sha256=decoded_digest(path).sha256)
+    if encoding:
+        digest = evolve(digest, encoding=encoding_of(path))
     return ManifestEntry(
         sop_instance_uid=record.sop_instance_uid,
         series_uid=record.series_uid,
@@ -120,6 +133,8 @@ def entry_of(path: Path, examined: Examined, *, decoded: bool = False) -> Manife
 def entry_against(path: Path, expected: ManifestEntry, *, locator: str = "") -> ManifestEntry:
     """What a file holds, to be compared with ``expected``; decoded only where nothing less can show that it is equal.
 
+    How it is encoded is told where it is told of ``expected``.
+
     Raises:
         DicomRefused: it is not a DICOM instance that can be trusted.
         OSError: it cannot be opened or read.
@@ -130,7 +145,8 @@ def entry_against(path: Path, expected: ManifestEntry, *, locator: str = "") -> 
     examined = examine_file(path, locator=locator)
     other = examined.digest.pixel_sha256 != expected.digest.pixel_sha256
     lossless = comparable_decoded(expected.transfer_syntax, examined.record.transfer_syntax)
-    return entry_of(path, examined, decoded=other and lossless and bool(expected.digest.decoded_sha256))
+    decoded = other and lossless and bool(expected.digest.decoded_sha256)
+    return entry_of(path, examined, decoded=decoded, encoding=expected.digest.encoding is not None)
 
 
 def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:

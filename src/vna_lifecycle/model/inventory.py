@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
+from vna_lifecycle.model.encoding import Encoding
 from vna_lifecycle.model.identity import PatientKey, SeriesUID, SOPInstanceUID, StudyRef, StudyUID
 
 
@@ -151,6 +152,7 @@ class Digest:
     ``dataset_sha256`` covers the data set's bytes as served, without preamble and group 0002; ``header_sha256`` the
     canonical header; ``pixel_sha256`` the codestreams of all frames, in order, or ``""`` where the object has no pixel
     data; ``decoded_sha256`` header and decoded frames, or ``""`` where nobody asked for it or it cannot be decoded.
+    ``encoding`` is how the instance is encoded, None where nobody asked.
     """
 
     dataset_sha256: str
@@ -158,6 +160,7 @@ class Digest:
     pixel_sha256: str
     dataset_size: int
     decoded_sha256: str = ""
+    encoding: Encoding | None = None
 
 
 class Rung(enum.IntEnum):
@@ -189,7 +192,8 @@ def _by_uid(entries: Iterable[ManifestEntry]) -> tuple[ManifestEntry, ...]:
 class Manifest:
     """All instances of a study with sizes and digests, sorted by SOP Instance UID.
 
-    Its canonical bytes are the JSON of its fields with sorted keys and no white space, in UTF-8.
+    Its canonical bytes are the JSON of its fields with sorted keys and no white space, in UTF-8; an ``encoding`` that
+    nobody asked for is left out.
     """
 
     study_uid: StudyUID
@@ -202,7 +206,11 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """The canonical bytes, which `from_bytes` reads back."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        raw = asdict(self)
+        for entry in raw["entries"]:
+            if entry["digest"]["encoding"] is None:
+                del entry["digest"]["encoding"]
+        return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
     def sha256(self) -> str:
@@ -218,7 +226,12 @@ class Manifest:
         """
         try:
             raw: dict[str, Any] = json.loads(data)
-            entries = [ManifestEntry(**{**entry, "digest": Digest(**entry["digest"])}) for entry in raw["entries"]]
+            entries = [ManifestEntry(**{**entry, "digest": _digest(entry["digest"])}) for entry in raw["entries"]]
             return cls(study_uid=raw["study_uid"], entries=entries)
         except (KeyError, TypeError, AttributeError) as exc:
             raise ValueError("these bytes are not a manifest") from exc
+
+
+def _digest(raw: dict[str, Any]) -> Digest:
+    encoding = raw.get("encoding")
+    return Digest(**{**raw, "encoding": Encoding(**encoding)}) if encoding else Digest(**raw)
