@@ -146,6 +146,7 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
     _, listed = said(capsys, "findings", "--program", folder)
     found = sorted((line["kind"], line["severity"], sorted(line["objects"])) for line in listed["findings"])
     assert found == [
+        ("headers-only", "blocker", []),  # of the program: nobody gave an extract of the source's database
         # what the read-back finds by itself, of either study
         ("missing-at-target", "blocker", names[:3]),
         ("missing-at-target", "blocker", [names[6]]),
