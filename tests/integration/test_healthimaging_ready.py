@@ -145,7 +145,7 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
     assert (code, moved["waves"][0]["transferred"]) == (1, 1)
     _, listed = said(capsys, "findings", "--program", folder)
     found = sorted((line["kind"], line["severity"], sorted(line["objects"])) for line in listed["findings"])
-    assert found == [
+    expected = [
         ("headers-only", "blocker", []),  # of the program: nobody gave an extract of the source's database
         # what the read-back finds by itself, of either study
         ("missing-at-target", "blocker", names[:3]),
@@ -155,6 +155,7 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
         ("not-stored-non-primary", "blocker", [names[6]]),
         ("stored-with-warning-coercion-of-data-elements", "warning", [names[3]]),
     ]
+    assert found == expected
     _, jobs = said(capsys, "jobs", "list", "--program", folder)
     [batch] = jobs["batches"]
     assert [batch[key] for key in ("state", "stored", "refused", "unaccounted", "warnings")] == ["ended", 5, 4, 0, 1]
