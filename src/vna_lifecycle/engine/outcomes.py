@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
@@ -9,6 +10,7 @@ from attrs import frozen
 from vna_lifecycle.engine.reconcile import Reconciliation
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.counting import counted, told_of
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
@@ -171,12 +173,6 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
         ("missing-at-target", Severity.BLOCKER, result.missing, "are not at the target, whatever it said"),
         ("not-readable-at-target", Severity.BLOCKER, result.indeterminate, "are listed by the target and not served"),
         (
-            "re-encoded-at-target",
-            Severity.BLOCKER,
-            result.below,
-            "were re-encoded by the target (same header and pixels, other bytes)",
-        ),
-        (
             "differs-at-target",
             Severity.BLOCKER,
             tuple(uid for uid in result.differ if uid not in {*result.below, *result.undecided}),
@@ -201,12 +197,42 @@ def verify_findings(study: StudyRef, result: Reconciliation) -> Iterator[Finding
                 subjects=subjects,
                 remedy=_REMEDIES[kind],
             )
+    yield from _re_encoded(study, result)
+
+
+def _re_encoded(study: StudyRef, result: Reconciliation) -> Iterator[Finding]:
+    """What the target re-encoded, each difference by its class; what no class explains is told apart."""
+    unexplained = [each for each in result.re_encoded if EncodingClass.UNEXPLAINED in each[1]]
+    explained = [each for each in result.re_encoded if EncodingClass.UNEXPLAINED not in each[1]]
+    for kind, severity, found in (
+        ("re-encoded-at-target", Severity.NOTE, explained),
+        ("re-encoded-unexplained", Severity.WARNING, unexplained),
+    ):
+        if not found:
+            continue
+        counts = Counter(each for _, classes in found for each in classes)
+        differing = ", ".join(f"{each.value} ({counts[each]})" for each in EncodingClass if each in counts)
+        told = told_of(len(found), "instance", "were re-encoded by the target, with the same header and pixels")
+        below = bool(result.below)
+        yield Finding(
+            kind=kind,
+            severity=Severity.BLOCKER if below else severity,
+            message=f"{told}; what differs: {differing or 'not known'}",
+            check=CHECK,
+            study=study,
+            subjects=tuple(uid for uid, _ in found),
+            details=tuple((uid, ", ".join(each.value for each in classes) or "not known") for uid, classes in found),
+            remedy=_REMEDIES["below" if below else kind],
+        )
 
 
 _REMEDIES = {
     "not-readable-at-target": "Transfer the wave again with --retry once the target serves what it lists",
     "missing-at-target": "Transfer the wave again with --retry; if it stays so, the target loses what it acknowledges",
-    "re-encoded-at-target": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
+    "below": 'If this archive is known to re-encode, set verify = "equivalent" and record why',
+    "re-encoded-at-target": "Nothing is to be done if this archive is known to re-encode in this way",
+    "re-encoded-unexplained": "Compare a file from the source with the target's, byte by byte: something changed that "
+    "is neither attribute nor pixel nor known as encoding",
     "differs-at-target": "Do not overwrite. Compare both objects. A withdrawal takes back what was damaged on its way; "
     "then plan and transfer again. What others changed at the target it leaves: settle that with its operator",
     "not-comparable-at-target": "Install the extra 'pixels' and transfer the wave again with --retry; an object that "

@@ -6,6 +6,7 @@ from attrs import frozen
 
 from vna_lifecycle.dicom.compare import compare_entries
 from vna_lifecycle.dicom.decoded import comparable_decoded
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, ManifestEntry, Rung
 
@@ -15,12 +16,14 @@ class ReadBack:
     """What an independent read of a study gave.
 
     ``extra`` are instances that the archive lists in the study beyond those expected, ``unreadable`` those it lists
-    but does not serve, as (UID, code, transient). ``cancelled``: the read was broken off and says nothing.
+    but does not serve, as (UID, code, transient). ``re_encoded`` are those that are the same but for their encoding,
+    with the classes of difference as far as these can be told. ``cancelled``: the read was broken off and says nothing.
     """
 
     manifest: Manifest
     extra: tuple[SOPInstanceUID, ...] = ()
     unreadable: tuple[tuple[SOPInstanceUID, str, bool], ...] = ()
+    re_encoded: tuple[tuple[SOPInstanceUID, tuple[EncodingClass, ...]], ...] = ()
     cancelled: bool = False
 
 
@@ -30,8 +33,8 @@ class Reconciliation:
 
     ``below`` are instances that are the same only at a weaker rung than required; ``undecided`` those that were
     re-encoded without loss and could not be decoded, so that nobody knows; both are also in ``differ``.
-    ``indeterminate`` are those that could not be read for now. ``rung`` is the weakest rung among the matches, None
-    when there are none.
+    ``re_encoded`` is as in `ReadBack`. ``indeterminate`` are those that could not be read for now. ``rung`` is the
+    weakest rung among the matches, None when there are none.
     """
 
     match: tuple[SOPInstanceUID, ...]
@@ -41,6 +44,7 @@ class Reconciliation:
     extra: tuple[SOPInstanceUID, ...]
     below: tuple[SOPInstanceUID, ...]
     undecided: tuple[SOPInstanceUID, ...]
+    re_encoded: tuple[tuple[SOPInstanceUID, tuple[EncodingClass, ...]], ...]
     rung: Rung | None
 
     @property
@@ -82,6 +86,7 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
         extra=seen.extra,
         below=tuple(below),
         undecided=tuple(undecided),
+        re_encoded=seen.re_encoded,
         rung=weakest,
     )
 

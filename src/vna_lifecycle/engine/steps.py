@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from attrs import define, evolve, frozen
@@ -24,6 +25,7 @@ from vna_lifecycle.engine.outcomes import (
 from vna_lifecycle.engine.reconcile import ReadBack, reconcile
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.event import Event, StoreIntended, StudyFetched, StudyStored, TargetSurveyed
+from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, Rung
 from vna_lifecycle.ports import Receipt, StoreFailure
 
@@ -72,6 +74,12 @@ class Flight:
     expected: Manifest | None = None
     expected_ref: str = ""
     looks: int = 0
+
+    @property
+    def originals(self) -> dict[SOPInstanceUID, Path]:
+        """Where the files that are stored were fetched to, as far as this run fetched them."""
+        objects = self.fetched.objects if self.fetched is not None else ()
+        return {item.entry.sop_instance_uid: item.fetched.path for item in objects}
 
 
 class Then(enum.Enum):

@@ -6,15 +6,18 @@ A task has no memory and writes no record: it may run in any thread or process, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from attrs import evolve, frozen
 
-from vna_lifecycle.dicom.compare import conflict_class, entry_against, entry_of
-from vna_lifecycle.dicom.digest import examine_file
+from vna_lifecycle.dicom.compare import compare_entries, conflict_class, entry_against, entry_of
+from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
+from vna_lifecycle.dicom.encoding import encoding_classes, encoding_of
 from vna_lifecycle.engine.reconcile import ReadBack
 from vna_lifecycle.errors import DicomRefused
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Manifest, ManifestEntry, Rung
 from vna_lifecycle.ports import (
@@ -130,7 +133,8 @@ def fetch_study(
 
     ``chosen`` pairs SOP Instance UIDs with the data set SHA-256 that a person decided for. What was fetched counts,
     not what was listed: an object whose UIDs are not those of its listing is a failure. Where only
-    EQUIVALENT is ``required`` of the target, lossless objects are also digested decoded: it may re-encode them.
+    EQUIVALENT is ``required`` of the target, which may re-encode them, lossless objects are also digested decoded, and
+    how each object is encoded is kept.
     """
     spool = bench.spool(study.label, "fetch")
     by_archive: dict[str, list[InstanceRecord]] = {}
@@ -211,7 +215,8 @@ def look(archive: str, study: StudyRef, item: Fetched, required: Rung = Rung.HAS
     listed = item.record
     try:
         examined = examine_file(item.path, locator=listed.locator)
-        entry = entry_of(item.path, examined, decoded=required <= Rung.EQUIVALENT)
+        re_encoding = required <= Rung.EQUIVALENT
+        entry = entry_of(item.path, examined, decoded=re_encoding, encoding=re_encoding)
     except DicomRefused as refusal:
         return FetchFailure(record=listed, code=refusal.code, message=str(refusal))
     except OSError as error:
@@ -275,10 +280,18 @@ def _unanswered(item: Fetched, code: str, message: str) -> StoreFailure:
     return StoreFailure(sop_instance_uid=item.record.sop_instance_uid, code=code, message=message, transient=True)
 
 
-def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifest) -> ReadBack:
+def read_back(
+    bench: Workbench,
+    study: StudyRef,
+    archive: str,
+    expected: Manifest,
+    originals: Mapping[SOPInstanceUID, Path] | None = None,
+) -> ReadBack:
     """Fetch a study from an archive independently of what was said when it was stored, and look at every instance.
 
     An instance with the expected data set bytes is not looked at any further; any other is examined in full.
+    ``originals`` are the files that were stored, where they are still in hand: of what the archive re-encoded they
+    tell how it was encoded before, where the manifest does not.
     """
     reads = bench.archive(archive).reads
     wanted = {entry.sop_instance_uid: entry for entry in expected.entries}
@@ -291,6 +304,7 @@ def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifes
             extra.append(record.sop_instance_uid)
     found: list[ManifestEntry] = []
     unreadable: list[FetchFailure] = []
+    re_encoded: list[tuple[SOPInstanceUID, tuple[EncodingClass, ...]]] = []
     spool = bench.spool(study.label, "read-back")
     answers: set[str] = set()
     for item in _fetched(bench, reads.fetch(study, list(listed.values()), spool)):
@@ -298,16 +312,21 @@ def read_back(bench: Workbench, study: StudyRef, archive: str, expected: Manifes
         if isinstance(item, FetchFailure):
             unreadable.append(item)
             continue
-        entry = _read(item, wanted[item.record.sop_instance_uid])
+        uid = item.record.sop_instance_uid
+        entry = _read(item, wanted[uid])
         if isinstance(entry, FetchFailure):
             unreadable.append(entry)
-        else:
-            found.append(entry)
+            continue
+        found.append(entry)
+        if compare_entries(wanted[uid], entry) is Rung.EQUIVALENT:
+            original = originals.get(uid) if originals else None
+            re_encoded.append((uid, _classes(wanted[uid], entry, original, item.path)))
     unreadable += [undelivered(record) for record in listed.values() if record.locator not in answers]
     return ReadBack(
         manifest=Manifest(study_uid=study.study_uid, entries=tuple(found)),
         extra=tuple(sorted(extra)),
         unreadable=tuple((item.record.sop_instance_uid, item.code, item.transient) for item in unreadable),
+        re_encoded=tuple(sorted(re_encoded, key=lambda pair: pair[0])),
         cancelled=bench.cancelled.is_set(),
     )
 
@@ -328,3 +347,20 @@ def _read(item: Fetched, expected: ManifestEntry) -> ManifestEntry | FetchFailur
         return FetchFailure(record=item.record, code=refusal.code, message=str(refusal))
     except OSError as error:
         return FetchFailure(record=item.record, code="unreadable", message=error.strerror or "unreadable")
+
+
+def _classes(
+    meant: ManifestEntry, entry: ManifestEntry, original: Path | None, served: Path
+) -> tuple[EncodingClass, ...]:
+    """In what the encoding of an object differs from the one that was stored."""
+    if meant.digest.encoding is None and original is not None:
+        try:
+            if dataset_sha256(original)[0] == meant.digest.dataset_sha256:  # it may be a folder's own file
+                meant, entry = _encoded(meant, original), _encoded(entry, served)
+        except (DicomRefused, OSError):
+            pass  # not in hand any more
+    return encoding_classes(meant, entry)
+
+
+def _encoded(entry: ManifestEntry, path: Path) -> ManifestEntry:
+    return evolve(entry, digest=evolve(entry.digest, encoding=encoding_of(path)))

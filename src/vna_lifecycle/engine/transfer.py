@@ -303,8 +303,8 @@ class Transfer:
 
     def _verify(self, flight: Flight) -> None:
         flight.phase = "verify"
-        study = flight.attempt.study
-        self._submit(flight, tasks.read_back, study, self.policy.target, flight.expected)
+        study, target = flight.attempt.study, self.policy.target
+        self._submit(flight, tasks.read_back, study, target, flight.expected, flight.originals)
 
     def _commit(self, asks: Committing, flight: Flight) -> None:
         self.bench.clear(flight.attempt.study.label)

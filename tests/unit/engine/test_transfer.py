@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any
 
@@ -11,10 +12,11 @@ import pydicom
 import pytest
 from attrs import evolve
 from pydicom.encaps import encapsulate
-from pydicom.uid import RLELossless
+from pydicom.uid import ImplicitVRLittleEndian, RLELossless
 
 from vna_lifecycle.engine.progress import Progress
 from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable, StateError
+from vna_lifecycle.model.event import StoreIntended
 from vna_lifecycle.program import effects
 from vna_lifecycle.testing.faults import Corrupt, Crash, Drop, Fail, Lose, SimulatedCrash, Warn
 from vna_lifecycle.testing.memory import MemoryState
@@ -124,8 +126,79 @@ def test_a_target_that_re_encodes_without_loss_is_held_to_what_its_objects_decod
     w = world(THREE_STUDIES, imports=imports, verify="equivalent")
     assert run(w).outcome == "complete"
     with w.open() as program:
-        assert program.findings("all") == []
+        assert [(line.kind, line.severity, line.subjects) for line in program.findings("all")] == [
+            ("re-encoded-at-target", "note", 2)
+        ] * 3
         assert {event.event.rung for event in program.ledger.read() if hasattr(event.event, "rung")} == {"equivalent"}
+
+
+def implicit(data: bytes) -> bytes:
+    """What an archive makes of an object that it keeps in implicit VR little endian, its private elements gone UN."""
+    ds = pydicom.dcmread(io.BytesIO(data))
+    with io.BytesIO() as file:
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+        ds.save_as(file, implicit_vr=True, little_endian=True)
+        return file.getvalue()
+
+
+def unheard_of(data: bytes) -> bytes:
+    """Another value in the bytes that are reserved after a long VR (PS3.5 7.1.2)."""
+    at = data.index(b"\xe0\x7f\x10\0O") + 6
+    return data[:at] + b"\1\0" + data[at + 2 :]
+
+
+@pytest.mark.parametrize(
+    ("re_encode", "verify", "imports", "told"),
+    [
+        (implicit, "equivalent", False, ("re-encoded-at-target", "note", "transfer-syntax")),
+        (implicit, "equivalent", True, ("re-encoded-at-target", "note", "transfer-syntax")),
+        (implicit, "hashed", False, ("re-encoded-at-target", "blocker", "transfer-syntax")),
+        (implicit, "hashed", True, ("re-encoded-at-target", "blocker", "transfer-syntax")),
+        (lambda data: data + bytes(2), "equivalent", False, ("re-encoded-at-target", "note", "trailing-padding")),
+        (lambda data: data + bytes(2), "equivalent", True, ("re-encoded-at-target", "note", "trailing-padding")),
+        (lambda data: data + bytes(2), "hashed", False, ("re-encoded-at-target", "blocker", "trailing-padding")),
+        (lambda data: data + bytes(2), "hashed", True, ("re-encoded-at-target", "blocker", "not known")),
+        (unheard_of, "equivalent", False, ("re-encoded-unexplained", "warning", "unexplained")),
+        (unheard_of, "hashed", False, ("re-encoded-unexplained", "blocker", "unexplained")),
+    ],
+)
+def test_what_a_target_re_encoded_is_explained_by_classes_of_difference(
+    world: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    re_encode: Callable[[bytes], bytes],
+    verify: str,
+    imports: bool,
+    told: tuple[str, str, str],
+) -> None:
+    """Where jobs import, the files that were stored are gone by then: only a manifest can tell how they were."""
+    put = MemoryState.put
+    monkeypatch.setattr(MemoryState, "put", lambda self, uid, data: put(self, uid, re_encode(data)))
+    w = world(THREE_STUDIES[:2], verify=verify, imports=imports)
+    assert run(w).transferred == (verify == "equivalent")
+    kind, severity, classes = told
+    with w.open() as program:
+        [line] = program.findings("all")
+        assert (line.kind, line.severity, line.subjects) == (kind, severity, 2)
+        found = program.evidence(line)
+        uids = tuple(sorted(spec.sop_instance_uid for spec in THREE_STUDIES[:2]))
+        assert found.subjects == uids
+        assert found.details == tuple((uid, classes) for uid in uids)
+        counted = classes if classes == "not known" else f"{classes} (2)"
+        assert found.message.endswith(
+            f"re-encoded by the target, with the same header and pixels; what differs: {counted}"
+        )
+
+
+def test_manifests_of_a_program_that_requires_the_same_bytes_hold_no_encodings(world: Any) -> None:
+    def encodings(w: Any) -> set[bool]:
+        run(w)
+        with w.open() as program:
+            stored = [e.event for e in program.ledger.read() if isinstance(e.event, StoreIntended)]
+            manifests = [program.vault.get(event.expected_ref) for event in stored]
+        return {b"encoding" in manifest for manifest in manifests}
+
+    assert encodings(world(THREE_STUDIES)) == {False}
+    assert encodings(world(THREE_STUDIES, verify="equivalent")) == {True}
 
 
 def test_another_pixel_behind_a_lossless_re_encoding_differs(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +212,8 @@ def test_another_pixel_behind_a_lossless_re_encoding_differs(world: Any, monkeyp
     w = world(THREE_STUDIES, verify="equivalent")
     assert run(w).transferred == 2
     with w.open() as program:
-        assert [(f.kind, f.subjects) for f in program.findings("all")] == [("differs-at-target", 1)]
+        found = {(f.kind, f.subjects) for f in program.findings("all")}
+        assert found == {("differs-at-target", 1), ("re-encoded-at-target", 1), ("re-encoded-at-target", 2)}
 
 
 def test_what_a_target_re_encoded_and_nobody_can_decode_is_not_called_different(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vna_lifecycle.errors import DiskFull, LedgerCorrupt, UnexpectedSize
+from vna_lifecycle.model.encoding import Encoding
 from vna_lifecycle.model.identity import SeriesUID, SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import Digest, Manifest, ManifestEntry
 
@@ -18,7 +20,14 @@ ENTRY = st.builds(
     sop_class_uid=TEXT,
     transfer_syntax=TEXT,
     size=st.integers(0, 2**40),
-    digest=st.builds(Digest, dataset_sha256=TEXT, header_sha256=TEXT, pixel_sha256=TEXT, dataset_size=st.integers(0)),
+    digest=st.builds(
+        Digest,
+        dataset_sha256=TEXT,
+        header_sha256=TEXT,
+        pixel_sha256=TEXT,
+        dataset_size=st.integers(0),
+        encoding=st.none() | st.builds(Encoding, **{each.name: TEXT for each in fields(Encoding)}),
+    ),
 )
 
 
@@ -31,6 +40,15 @@ def test_a_manifest_is_read_back_as_it_was_written_whatever_the_order_of_its_ent
     shuffled = random.sample(unique, len(unique))
     one, other = (Manifest(study_uid=StudyUID("1.2"), entries=items) for items in (unique, shuffled))
     assert one.to_bytes() == other.to_bytes()
+
+
+def test_a_manifest_of_before_encodings_were_kept_is_read_and_written_as_the_same_bytes() -> None:
+    kept = (
+        b'{"entries":[{"digest":{"dataset_sha256":"a","dataset_size":1,"decoded_sha256":"","header_sha256":"b",'
+        b'"pixel_sha256":""},"series_uid":"1.2.3","size":2,"sop_class_uid":"1.2.5","sop_instance_uid":"1.2.4",'
+        b'"transfer_syntax":"1.2.6"}],"study_uid":"1.2"}'
+    )
+    assert Manifest.from_bytes(kept).to_bytes() == kept
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"study_uid":"1","entries":[{}]}', b"\xff", b"null"])
