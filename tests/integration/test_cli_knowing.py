@@ -105,7 +105,7 @@ def test_profiles_are_told_in_words_and_compared(cli: Call) -> None:
     assert re.match(r"old, as seen \d{4}-\d\d-\d\d \d\d:\d\d UTC\n  studies: 3\n  objects: 3\n", out)
     assert "  kinds of object (SOP classes): CT Image Storage (all)\n" in out
     assert "  encodings (transfer syntaxes): Explicit VR Little Endian (all)\n" in out
-    assert "  largest object: " in out
+    assert "  largest object seen: " in out
     assert "Where they differ" not in out
     assert cli("plan")[0] == cli("transfer")[0] == cli("inventory", "new")[0] == 0
     code, out, _ = cli("profile")

@@ -42,6 +42,9 @@ POWERS: Final = {
     "costs": "tells what reading costs",
 }
 
+_LEARNED: Final = frozenset({"largest-object"})
+"""What no look shows, but an inventory or a transfer does."""
+
 
 @frozen(kw_only=True)
 class ArchiveCheck:
@@ -129,7 +132,12 @@ def look(program: Program, name: str) -> ArchiveCheck:
         observations = tuple(archive.probes.probe()) if archive.probes is not None else ()
     except VnaLifecycleError as exc:
         return attrs.evolve(seen, error=exc)
-    return attrs.evolve(seen, powers=powers_of(archive), observations=observations, error=_misfit(archive, roles))
+    known = program.profile(name)
+    told = {observation.name for observation in observations}
+    learned = () if known is None else tuple(one for one in known.observations if one.name in _LEARNED - told)
+    return attrs.evolve(
+        seen, powers=powers_of(archive), observations=observations + learned, error=_misfit(archive, roles)
+    )
 
 
 def powers_of(archive: Archive) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ _TOLD: Final = 10
 _EXTENT: Final = frozenset({"files-looked-at", "files-sampled"})
 """What says how much was looked at, not how an archive behaves."""
 
+_LARGEST: Final = "largest-object"
 _NOT_STATED: Final = "none stated"
 
 WORDS: Final[Mapping[str, str]] = {
@@ -28,7 +29,7 @@ WORDS: Final[Mapping[str, str]] = {
     "sop-classes": "kinds of object (SOP classes)",
     "transfer-syntaxes": "encodings (transfer syntaxes)",
     "character-sets": "character sets of text",
-    "largest-object": "largest object",
+    "largest-object": "largest object seen",
     "median-study": "objects of a study, in the middle",
     "largest-study": "objects of the largest study",
     "refused": "what could not be read or trusted",
@@ -109,15 +110,34 @@ def record_profile(journal: Journal, archive: str, probes: ProbesBehaviour | Non
     number = catalog.latest_inventory(archive)
     observations = [] if number is None else list(measured(catalog.measure(number)))
     observations += [] if probes is None else list(probes.probe())
+    if not any(item.name == _LARGEST for item in observations) and (before := read_profile(journal, archive)):
+        observations += [item for item in before.observations if item.name == _LARGEST]
+    _record(journal, archive, observations)
+    profile = read_profile(journal, archive)
+    assert profile is not None  # noqa: S101 - it was recorded just now
+    return profile
+
+
+def record_largest(journal: Journal, seen: Mapping[str, int]) -> None:
+    """Put on record how large the largest objects were that archives handed out, in bytes, where that is new.
+
+    Not every archive tells sizes when it is asked what it has: of these it is learned only when objects come.
+    """
+    for archive, size in seen.items():
+        profile = read_profile(journal, archive)
+        if profile is None or size <= (profile.number(_LARGEST) or 0):
+            continue
+        others = [item for item in profile.observations if item.name != _LARGEST]
+        _record(journal, archive, [*others, Observation(name=_LARGEST, value=str(size), unit="bytes")])
+
+
+def _record(journal: Journal, archive: str, observations: Sequence[Observation]) -> None:
     address = journal.keep_facts([asdict(item) for item in observations])
-    before = catalog.decisions.profile(archive)
+    before = journal.catalog.decisions.profile(archive)
     if before is None or before.profile_ref != address:
         event = ProfileRecorded(archive=archive, observations=len(observations), profile_ref=address)
         turn = -1 if before is None else before.sequence
         journal.record([(f"profile/{archive}/{turn}/{address}", event)])
-    profile = read_profile(journal, archive)
-    assert profile is not None  # noqa: S101 - it was recorded just now
-    return profile
 
 
 def read_profile(journal: Journal, archive: str) -> Profile | None:
@@ -148,7 +168,7 @@ def measured(measures: Measures) -> Iterator[Observation]:
     yield Observation(name="transfer-syntaxes", value=_shares(measures.transfer_syntaxes))
     yield Observation(name="character-sets", value=_shares(measures.character_sets))
     if measures.largest_object is not None:
-        yield Observation(name="largest-object", value=str(measures.largest_object), unit="bytes")
+        yield Observation(name=_LARGEST, value=str(measures.largest_object), unit="bytes")
     yield Observation(name="median-study", value=str(measures.median_study))
     yield Observation(name="largest-study", value=str(measures.largest_study))
     looked_at = totals.instances + totals.refused

@@ -54,8 +54,8 @@ class Guard(Protocol):
         """``""`` when new work may begin, otherwise why not."""
         ...
 
-    def answered(self, archive: str, *, seconds: float, objects: int, size: int) -> None:
-        """An archive did what was asked."""
+    def answered(self, archive: str, *, seconds: float, objects: int, size: int, largest: int = 0) -> None:
+        """An archive did what was asked; the largest of the objects had so many bytes."""
         ...
 
     def failed(self, archive: str, reason: str) -> int:

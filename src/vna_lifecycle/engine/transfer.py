@@ -179,10 +179,9 @@ class Transfer:
         return "" if self.allowance() > 0 else "outside the transfer window"
 
     def _room(self) -> int:
-        if self._awaiting is not None and self._awaiting.batches.saturated:
-            return 0
+        saturated = self._awaiting is not None and self._awaiting.batches.saturated
         # One more study than workers, so that none idles while the coordinator writes.
-        return self.policy.workers + 1
+        return 0 if saturated else self.policy.workers + 1
 
     def _todo(self, wave: str, *, retry: bool) -> Iterator[StudyWork]:
         for page in pages(self.journal.catalog, wave, attempts=self.policy.attempts, retry=retry):
@@ -253,7 +252,8 @@ class Transfer:
             case "fetch":
                 for name, seconds, objects, size in result.answered:
                     self._seen_working.add(name)
-                    self.guard.answered(name, seconds=seconds, objects=objects, size=size)
+                    largest = max((one.entry.size for one in result.objects if one.archive == name), default=0)
+                    self.guard.answered(name, seconds=seconds, objects=objects, size=size, largest=largest)
                 return after_fetch(self.journal, self.policy, flight, result)
             case "stage" if self._awaiting is not None:
                 if result is None:

@@ -15,13 +15,14 @@ class Guard:
     """The breakers of a program's archives. Only the coordinator uses it, so it needs no lock.
 
     Response times are measured per unit of work (an object, or a mebibyte of it), so that large studies do not look
-    slow.
+    slow. ``largest`` is the largest object that each archive was seen to hand out, in bytes.
     """
 
     def __init__(self, policy: BreakerPolicy, clock: Callable[[], dt.datetime]) -> None:
         self._policy = policy
         self._clock = clock
         self._breakers: dict[str, Breaker] = {}
+        self.largest: dict[str, int] = {}
 
     def admit(self) -> str:
         """``""`` when new work may begin; otherwise which archive holds it up, and why."""
@@ -34,8 +35,12 @@ class Guard:
         self._breakers = {name: breaker for name, (breaker, _) in asked.items()}
         return ""
 
-    def answered(self, archive: str, *, seconds: float, objects: int, size: int) -> None:
-        """An archive did what was asked: ``objects`` of ``size`` bytes in all took ``seconds``."""
+    def answered(self, archive: str, *, seconds: float, objects: int, size: int, largest: int = 0) -> None:
+        """An archive did what was asked: ``objects`` of ``size`` bytes in all took ``seconds``.
+
+        ``largest`` is the size of the largest one of them, in bytes.
+        """
+        self.largest[archive] = max(largest, self.largest.get(archive, 0))
         units = objects + size / _UNIT_BYTES
         if units:
             self._record(archive, Answered(seconds=max(seconds / units, _NEVER_SLOW_SECONDS)))

@@ -18,7 +18,7 @@ from vna_lifecycle.engine.inventory import InventoryResult, take_inventory
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.letting_go import LettingGo
 from vna_lifecycle.engine.plan import make_plan
-from vna_lifecycle.engine.profile import record_profile
+from vna_lifecycle.engine.profile import record_largest, record_profile
 from vna_lifecycle.engine.progress import Tell
 from vna_lifecycle.engine.steps import TransferPolicy
 from vna_lifecycle.engine.sweeping import sweep_when_verified
@@ -96,7 +96,12 @@ def transfer(program: Program, journal: Journal, wave: str, *, retry: bool, tell
         tell=tell,
         letting_go=letting_go,
     )
-    result = work.run(wave, retry=retry)
+    try:
+        result = work.run(wave, retry=retry)
+    except ArchiveError:
+        record_largest(journal, pacing.guard.largest)
+        raise
+    record_largest(journal, pacing.guard.largest)
     sweep_when_verified(journal, bench, wave, migration.target)
     return result
 

@@ -1,0 +1,102 @@
+"""What is learned of an archive while a program works with it, and what later work makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from peers.dicom import OURS, Running, folder_for_peer, free_port, run_orthanc
+from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from vna_lifecycle.cli import main
+from vna_lifecycle.cli.output import bytes_text
+from vna_lifecycle.program import Program
+from vna_lifecycle.program.pace import pace_of
+from vna_lifecycle.testing.misbehaving_pacs import MisbehavingPacs
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+CONFIG = """
+[program]
+name = "learning"
+[archives.old]
+plugin = "dimse"
+host = "127.0.0.1"
+port = {port}
+ae_title = "{title}"
+calling_ae_title = "{ours}"
+retrieve = "get"
+[archives.new]
+plugin = "files"
+path = "new"
+[migration]
+sources = ["old"]
+target = "new"
+[execution]
+reserve_bytes = 0
+"""
+
+
+def fill(peer: Running, folder: Path) -> None:
+    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
+    spec = ObjectSpec()
+    (folder / "one.dcm").write_bytes(dicom_bytes(spec))
+    uid = spec.sop_instance_uid
+    one = Outgoing(path=folder / "one.dcm", sop_class_uid=CTImageStorage, sop_instance_uid=uid)
+    with request(peer.peer(), [context]) as association:
+        answers = [answer for _, answer in store(association, [one])]
+    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+
+
+def begun(folder: Path, *, port: int, title: str) -> Path:
+    (folder / "new").mkdir()
+    (folder / "program.toml").write_text(CONFIG.format(port=port, title=title, ours=OURS))
+    assert main(["init", str(folder)]) == 0
+    return folder
+
+
+def test_the_largest_object_is_learned_as_objects_come_and_kept_at_the_next_inventory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specs = [ObjectSpec(study=study, patient_id=f"P{study}", study_description="x" * 20 * study) for study in (1, 2, 3)]
+    with MisbehavingPacs([dicom_bytes(spec) for spec in specs]) as pacs:
+        folder = begun(tmp_path, port=pacs.port, title=pacs.title)
+        with Program.open(folder) as program:
+            program.take_inventory()
+            before = program.profile("old")
+            for wave in program.plan().waves:
+                program.transfer(wave)
+            after = program.profile("old")
+            program.take_inventory()
+            later = program.profile("old")
+        largest = max(path.stat().st_size for path in (folder / "new").rglob("*.dcm"))
+        assert before is not None and after is not None and later is not None
+        assert before.number("largest-object") is None
+        assert after.number("largest-object") == later.number("largest-object") == largest
+        capsys.readouterr()
+        assert main(["check", "--program", str(folder)]) == 0
+        assert f"    largest object seen: {bytes_text(largest)}\n" in capsys.readouterr().out
+
+
+@pytest.mark.peer
+def test_plan_and_check_say_how_many_studies_will_be_in_flight_by_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with folder_for_peer() as of_peer, run_orthanc(of_peer, ours=free_port()) as peer:
+        folder = begun(tmp_path, port=peer.port, title=peer.title)
+        assert main(["check", "--program", str(folder)]) == 0
+        assert "\n  up to 4 studies in flight at once: nobody measured how many old bears\n" in capsys.readouterr().out
+        fill(peer, tmp_path)
+        assert main(["inventory", "--program", str(folder)]) == 0
+        with Program.open(folder) as program:
+            profile = program.profile("old")
+            pace = pace_of(program)
+        assert profile is not None
+        borne = profile.number("side-by-side")
+        assert borne in (1, 2, 4, 8)
+        assert pace.workers == max(4, borne)
+        capsys.readouterr()
+        assert main(["plan", "--program", str(folder)]) == 0
+        assert f"note: {pace}\n" in capsys.readouterr().out
+        assert main(["check", "--program", str(folder)]) == 0
+        assert f"\n  {pace}\n" in capsys.readouterr().out
