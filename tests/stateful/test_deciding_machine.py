@@ -11,6 +11,7 @@ from attrs import define
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from tests.unit.catalog.updating import fold_anew
 
 from vna_lifecycle.errors import ConfigurationError, StateError
 from vna_lifecycle.ledger import generate_key, public_key_text
@@ -168,7 +169,7 @@ class DecidingMachine(RuleBasedStateMachine):
 
     @rule()
     def fold_again(self) -> None:
-        self.program.catalog.reset_projection()
+        fold_anew(self.program.catalog)
         self.again()
 
     def revoked(self) -> bool:

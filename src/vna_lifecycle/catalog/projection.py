@@ -19,6 +19,8 @@ from vna_lifecycle.model import event as on_record
 
 _NO_FAILURE: Final[Mapping[str, Value]] = {"phase": "", "code": "", "transient": 0, "retry_at": ""}
 _CAUGHT_UP: Final = "caught-up/"
+FOLD: Final = 1
+"""Counts up whenever the same events come to another state, or into other columns, than they did before."""
 _COUNTS: Final = ("matched", "missing", "differ", "extra", "held", "refused")
 
 
@@ -38,12 +40,18 @@ def caught_up(connection: Connection, archive: str) -> int:
     return connection.execute(select(meta.c.value).where(meta.c.name == _CAUGHT_UP + archive)).scalar() or 0
 
 
+def outdated(connection: Connection) -> bool:
+    """Whether what is folded was folded otherwise than now."""
+    return connection.execute(select(meta.c.value).where(meta.c.name == "fold")).scalar() != FOLD
+
+
 def clear(connection: Connection) -> None:
-    """Forget everything that was folded."""
+    """Forget everything that was folded; it is as before the first event now."""
     for table in PROJECTED:
         connection.execute(delete(table))
     numbers = (meta.c.name == "plan") | meta.c.name.startswith(_CAUGHT_UP)
     connection.execute(delete(meta).where(numbers))
+    keep(connection, "fold", FOLD)
 
 
 def apply(connection: Connection, events: Sequence[on_record.RecordedEvent], members: Members, root: str) -> None:

@@ -319,10 +319,16 @@ class Catalog:
         with writing(self._engine) as connection:
             projection.apply(connection, events, members, root)
 
-    def reset_projection(self) -> None:
-        """Forget the current state, so that the ledger can be folded again from its beginning."""
-        with writing(self._engine) as connection:
-            projection.clear(connection)
+    def forget_outdated(self) -> None:
+        """Forget a current state that other software folded otherwise: the ledger is to be folded again from its start.
+
+        What was found at archives stays.
+        """
+        with self._engine.connect() as connection:
+            outdated = projection.outdated(connection)
+        if outdated:
+            with writing(self._engine) as connection:
+                projection.clear(connection)
 
     def wave_names(self) -> list[str]:
         """The waves on record, in the order in which they were planned."""

@@ -99,6 +99,7 @@ def _open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) ->
         with ExitStack() as opened:
             catalog = Catalog.open(path, label=vault.label)
             opened.callback(catalog.close)
+            catalog.forget_outdated()
             Journal(ledger, catalog, vault, actor=SERVICE).sync()
             opened.pop_all()
     except CatalogCorrupt as error:

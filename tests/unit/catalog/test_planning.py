@@ -13,6 +13,7 @@ import pytest
 from attrs import evolve, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.catalog.updating import fold_anew
 
 from vna_lifecycle.catalog import Catalog, canonical
 from vna_lifecycle.errors import StateError
@@ -283,7 +284,7 @@ def fill(catalog: Catalog, records: Sequence[tuple[str, InstanceRecord]]) -> Non
             catalog.record_part(number, Part(key=key), mine[key == "odd" :: 2])
         catalog.complete_inventory(number)
     catalog.refresh_studies(SOURCES)
-    catalog.reset_projection()
+    fold_anew(catalog)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 from attrs import asdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.catalog.updating import fold_anew
 
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.errors import LedgerCorrupt, StateError
@@ -329,7 +330,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
 
 @pytest.fixture
 def catalog(used: Catalog) -> Catalog:
-    used.reset_projection()
+    fold_anew(used)
     return used
 
 
@@ -339,18 +340,18 @@ def test_any_batching_gives_the_same_state_as_one_by_one_and_as_a_rebuild(
     used: Catalog, events: list[Event], cuts: list[int], again: int
 ) -> None:
     history = recorded(events)
-    used.reset_projection()
+    fold_anew(used)
     for event in history:
         used.project([event], members)
     one_by_one = state_of(used)
 
-    used.reset_projection()
+    fold_anew(used)
     assert used.projected_size() == 0
     for first, last in zip([0, *sorted(cuts)], [*sorted(cuts), len(history)], strict=True):
         used.project(history[max(0, first - again) : last], members)  # what is folded already is skipped
     assert state_of(used) == one_by_one
 
-    used.reset_projection()
+    fold_anew(used)
     used.project(history, members)
     assert state_of(used) == one_by_one
 
@@ -358,7 +359,7 @@ def test_any_batching_gives_the_same_state_as_one_by_one_and_as_a_rebuild(
 @settings(max_examples=60, deadline=None)
 @given(events=histories())
 def test_states_and_counts_follow_the_table_of_transitions(used: Catalog, events: list[Event]) -> None:
-    used.reset_projection()
+    fold_anew(used)
     used.project(recorded(events), members)
     states: dict[str, tuple[MigrationState, str, int]] = {}
     copies: set[str] = set()

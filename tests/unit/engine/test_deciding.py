@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
+from tests.unit.catalog.updating import fold_anew
 
 from vna_lifecycle.engine.cutover import cut_over
 from vna_lifecycle.engine.decide_acceptance import SIGNS_OFF
@@ -450,7 +451,7 @@ def test_cutover_is_refused_with_every_reason_then_allowed_and_both_are_on_recor
         assert program.verify_ledger(deep=True).ok
         status = program.status()
         assert status.waves[0].blockers == program.readiness("all").blockers
-        program.catalog.reset_projection()
+        fold_anew(program.catalog)
     with d.open() as program:
         assert program.status() == status
 
