@@ -31,7 +31,7 @@ def actions(name: str) -> set[str]:
 
 
 def test_every_policy_is_well_formed() -> None:
-    assert sorted(policies()) == ["erasure", "events", "job role", "migration", "reading", "withdrawal"]
+    assert sorted(policies()) == ["erasure", "events", "job role", "migration", "reading", "remedy", "withdrawal"]
     for statements in policies().values():
         for statement in statements:
             assert statement.keys() - {"Condition"} == {"Sid", "Effect", "Action", "Resource"}
@@ -54,3 +54,10 @@ def test_who_imports_can_neither_delete_nor_change_an_image_set() -> None:
     assert not actions("reading") & forbidden
     assert not any(action.startswith("medical-imaging:") for action in actions("job role"))
     assert "medical-imaging:DeleteImageSet" in actions("erasure") & actions("withdrawal")
+
+
+def test_who_corrects_may_call_what_corrections_call_and_nothing_more() -> None:
+    """Reading is the migration's policy, which goes with it."""
+    used = {"UpdateImageSetMetadata", "CopyImageSet", "DeleteImageSet"}
+    assert actions("remedy") == {f"medical-imaging:{name}" for name in used}
+    assert "medical-imaging:GetImageSet" in actions("migration")
