@@ -1,4 +1,4 @@
-"""kill -9 of programs that store over DIMSE in an archive that re-encodes, and programs at the rung *equivalent*."""
+"""kill -9 of programs that store over DIMSE in an archive that re-encodes: same outcome, same explanation of it."""
 
 from __future__ import annotations
 
@@ -111,15 +111,19 @@ def planned(folder: Path, *sections: str) -> Path:
 
 
 def outcome(folder: Path) -> tuple[dict[str, int], set[str]]:
+    """The states, and by which classes of difference each object is explained that the archive re-encoded."""
     with Program.open(folder) as program:
         (wave,) = program.status().waves
-        kinds = {line.kind for line in program.findings()} - {"headers-only"}
+        lines = [line for line in program.findings() if line.kind != "headers-only"]
+        assert {line.kind for line in lines} == {"re-encoded-at-target"}
+        details = [pair for line in lines for pair in program.evidence(line).details]
+        assert sorted(uid for uid, _ in details) == sorted(spec.sop_instance_uid for spec in SPECS)
         assert program.verify_ledger(deep=True).ok
         states = dict(wave.states)
     with Ledger.open(folder / "ledger.db", clock=utc_now, read_only=True) as ledger:
         rungs = [each.event.rung for each in ledger.read() if isinstance(each.event, StudyTransferred)]
     assert rungs == ["equivalent"] * states["transferred"]  # it does re-encode, or nothing was shown here
-    return states, kinds
+    return states, {classes for _, classes in details}
 
 
 def transfer(folder: Path, point: str = "-", nth: int = 0, when: str = "before") -> int:
@@ -142,7 +146,7 @@ def killed_and_resumed(tmp_path: Path, files: Path, peer: Running, point: tuple[
     folder = planned(tmp_path / "program", FILES.format(folder=files), section("new", peer))
     assert transfer(folder, *point) == -signal.SIGKILL
     assert transfer(folder) == 0
-    assert outcome(folder) == ({"transferred": STUDIES}, set())
+    assert outcome(folder) == ({"transferred": STUDIES}, {"transfer-syntax"})
     assert len(peer.get("/instances")) == len(SPECS)  # type: ignore[arg-type]
 
 
@@ -185,4 +189,4 @@ def test_a_kill_between_two_archives_of_others_changes_no_outcome(
         folder = planned(tmp_path / "program", section("old", old), section("new", new))
         assert transfer(folder, *point) == -signal.SIGKILL
         assert transfer(folder) == 0
-    assert outcome(folder) == ({"transferred": STUDIES}, set())
+    assert outcome(folder) == ({"transferred": STUDIES}, {"transfer-syntax"})

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydicom
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage
 
 from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from vna_lifecycle.adapters.dimse.canary_objects import Canary, canaries
 from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -34,7 +37,7 @@ name = "over DIMSE"
 [migration]
 sources = ["old"]
 target = "new"
-verify = "hashed"
+verify = "{verify}"
 [execution]
 workers = 2
 reserve_bytes = 0
@@ -55,6 +58,28 @@ def fill(peer: Running, folder: Path) -> None:
     with request(peer.peer(), [context]) as association:
         answers = [answer for _, answer in store(association, objects)]
     assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+
+
+def fill_peculiar(peer: Running, folder: Path) -> dict[str, Canary]:
+    """Objects with one peculiarity each, every one sent in its own syntax; by SOP Instance UID."""
+    by_syntax: dict[str, list[Outgoing]] = {}
+    made = {canary.sop_instance_uid: canary for canary in canaries("here")}
+    for number, (uid, canary) in enumerate(made.items()):
+        path = folder / f"{number}.dcm"
+        path.write_bytes(canary.file())
+        item = Outgoing(path=path, sop_class_uid=SecondaryCaptureImageStorage, sop_instance_uid=SOPInstanceUID(uid))
+        by_syntax.setdefault(canary.transfer_syntax, []).append(item)
+    for syntax, objects in by_syntax.items():
+        context = Context(abstract_syntax=SecondaryCaptureImageStorage, transfer_syntaxes=(syntax,))
+        with request(peer.peer(), [context]) as association:
+            answers = [answer for _, answer in store(association, objects)]
+        assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+    return made
+
+
+def group_lengths(file: Path) -> int:
+    """How many group lengths pydicom finds in a file's data set."""
+    return sum(element.tag.element == 0 for element in pydicom.dcmread(file, force=True))
 
 
 def section(name: str, peer: Running, retrieve: str) -> str:
@@ -85,7 +110,8 @@ def test_a_wave_is_moved_and_read_back_byte_for_byte(tmp_path: Path, retrieve: s
         fill(old, tmp_path)
         folder = tmp_path / "program"
         folder.mkdir()
-        (folder / "program.toml").write_text(REST + section("old", old, retrieve) + section("new", new, retrieve))
+        rest = REST.format(verify="hashed")
+        (folder / "program.toml").write_text(rest + section("old", old, retrieve) + section("new", new, retrieve))
         Program.init(folder)
         with Program.open(folder) as program:
             (inventory,) = program.take_inventory()
@@ -94,3 +120,42 @@ def test_a_wave_is_moved_and_read_back_byte_for_byte(tmp_path: Path, retrieve: s
             for wave in program.status().waves:
                 program.transfer(wave.name)
             assert [dict(wave.states) for wave in program.status().waves] == [{"transferred": STUDIES}]
+
+
+@pytest.mark.parametrize("retrieve", ["move", "get"])
+@pytest.mark.parametrize("forth", [True, False], ids=["orthanc-to-dcmqrscp", "dcmqrscp-to-orthanc"])
+def test_what_an_archive_re_encodes_is_read_back_as_equivalent_and_each_difference_explained_by_its_class(
+    tmp_path: Path, retrieve: str, forth: bool
+) -> None:
+    """dcmqrscp writes group lengths and serves explicit VR little endian; Orthanc compresses what comes."""
+    ours = free_port()
+    compressing = {} if forth else {"IngestTranscoding": str(JPEGLSLossless)}
+    with (
+        folder_for_peer() as first,
+        folder_for_peer() as second,
+        run_orthanc(first, ours=ours, settings=compressing) as orthanc,
+        run_dcmqrscp(second, ours=ours, options=("+g",)) as dcmqrscp,
+    ):
+        old, new = (orthanc, dcmqrscp) if forth else (dcmqrscp, orthanc)
+        made = fill_peculiar(old, tmp_path)
+        folder = tmp_path / "program"
+        folder.mkdir()
+        rest = REST.format(verify="equivalent")
+        (folder / "program.toml").write_text(rest + section("old", old, retrieve) + section("new", new, retrieve))
+        Program.init(folder)
+        with Program.open(folder) as program:
+            program.take_inventory()
+            program.plan()
+            assert program.transfer("all").outcome == "complete"
+            [line] = [line for line in program.findings() if line.check == "transfer"]
+            found = program.evidence(line)
+            assert program.verify_ledger(deep=True).ok
+        written = [group_lengths(file) for file in dcmqrscp.folder.iterdir() if file.name != "index.dat"]
+        assert len(written) == len(made)
+        assert all(count > 4 for count in written)
+    assert (line.kind, line.severity) == ("re-encoded-at-target", "note")
+    plain = "group-lengths" if forth else "transfer-syntax, group-lengths"
+    assert dict(found.details) == {
+        uid: plain if canary.transfer_syntax == ExplicitVRLittleEndian else "transfer-syntax, group-lengths"
+        for uid, canary in made.items()
+    }
