@@ -49,6 +49,7 @@ from vna_lifecycle.model.wave import Exclusion, WavePlan, WavePolicy
 from vna_lifecycle.ports import Part
 
 APPLICATION_ID: Final = 0x766E6163  # "vnac"
+REBUILD: Final = "It is set aside. Waves and states come back from the ledger. Then: inventory, plan, transfer --retry"
 READ_AHEAD: Final = 20_000
 """Items taken from an archive before the write lock is: most parts then hold it only while they are written."""
 
@@ -59,12 +60,14 @@ class Catalog:
     """What was found where, and where every study stands. Rebuildable; holds identifiers.
 
     Every method that writes is one transaction. Iterators stream over a connection of their own and see the catalog
-    as it was when they began. Errors of storage are `StorageError` and its kinds; a damaged file is `CatalogCorrupt`.
+    as it was when they began. Errors of storage are `StorageError` and its kinds; a damaged file is `CatalogCorrupt`,
+    and ``damages`` then says what was seen of it.
     """
 
-    def __init__(self, engine: Engine, label: Callable[[str], str]) -> None:
+    def __init__(self, engine: Engine, label: Callable[[str], str], damages: list[str]) -> None:
         self._engine = engine
         self._label = label
+        self.damages = damages
 
     @classmethod
     def open(cls, path: Path, *, label: Callable[[str], str]) -> Catalog:
@@ -74,9 +77,11 @@ class Catalog:
             CatalogCorrupt: the file is damaged.
             SchemaTooNew: it was written by a newer version of this software.
         """
+        damages: list[str] = []
 
         def corrupt(message: str) -> VnaLifecycleError:
-            return CatalogCorrupt(message, path=path, hint="move it away and take the inventories again")
+            damages.append(message)
+            return CatalogCorrupt(message, path=path, hint=REBUILD)
 
         known = Schema(
             name="catalog",
@@ -86,7 +91,7 @@ class Catalog:
             corrupt=corrupt,
             pragmas=_PRAGMAS,
         )
-        return cls(open_sqlite(path, schema=known, create=True), label)
+        return cls(open_sqlite(path, schema=known, create=True), label, damages)
 
     def close(self) -> None:
         """Release the file."""
@@ -320,10 +325,7 @@ class Catalog:
             projection.apply(connection, events, members, root)
 
     def forget_outdated(self) -> None:
-        """Forget a current state that other software folded otherwise: the ledger is to be folded again from its start.
-
-        What was found at archives stays.
-        """
+        """Forget a current state that other software folded otherwise; what was found at archives stays."""
         with self._engine.connect() as connection:
             outdated = projection.outdated(connection)
         if outdated:

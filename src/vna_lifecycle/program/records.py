@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 
 from vna_lifecycle._version import __version__
 from vna_lifecycle.catalog import Catalog
@@ -29,6 +31,7 @@ class Records:
 
     def __init__(self, layout: Layout, clock: Clock, plugins: Plugins) -> None:
         self._lease = layout.lease
+        self._set_aside = partial(_set_aside, layout.catalog, clock)
         self._plugins = plugins
         with ExitStack() as opened:
             self.vault = Vault.open(layout.vault, layout.keys)
@@ -41,8 +44,12 @@ class Records:
             self._opened = opened.pop_all()
 
     def close(self) -> None:
-        """Close all three; what fails to close keeps none of the others open."""
-        self._opened.close()
+        """Close all three; what fails to close keeps none of the others open. A damaged catalog is set aside."""
+        try:
+            self._opened.close()
+        finally:
+            if self.catalog.damages:
+                self._set_aside()
 
     def journal(self, epoch: int | None = None) -> Journal:
         """What puts events on record: decisions, or effects under the lease of that epoch."""
@@ -94,23 +101,24 @@ def _open_catalog(layout: Layout, ledger: Ledger, vault: Vault, clock: Clock) ->
         CatalogCorrupt: it is damaged.
         LedgerReplaced: the ledger is not the one that it was folded from.
     """
-    path = layout.catalog
     try:
         with ExitStack() as opened:
-            catalog = Catalog.open(path, label=vault.label)
+            catalog = Catalog.open(layout.catalog, label=vault.label)
             opened.callback(catalog.close)
             catalog.forget_outdated()
             Journal(ledger, catalog, vault, actor=SERVICE).sync()
             opened.pop_all()
     except CatalogCorrupt as error:
-        aside = path.with_name(f"catalog-damaged-{clock():%Y%m%dT%H%M%S}.db")
-        for suffix in ("", "-wal", "-shm"):
-            damaged = path.with_name(path.name + suffix)
-            if damaged.exists():
-                damaged.rename(aside.with_name(aside.name + suffix))
-        raise CatalogCorrupt(
-            f"{error} (it was set aside as {aside.name})",
-            path=aside,
-            hint="Waves and states come back from the ledger. Then: vna-lifecycle inventory, plan, transfer",
-        ) from error
+        aside = _set_aside(layout.catalog, clock)
+        raise CatalogCorrupt(f"{error} (it was set aside as {aside.name})", path=aside, hint=error.hint) from error
     return catalog
+
+
+def _set_aside(path: Path, clock: Clock) -> Path:
+    """Put a damaged catalog, with what SQLite keeps beside it, under another name: a new one is made in its place."""
+    aside = path.with_name(f"catalog-damaged-{clock():%Y%m%dT%H%M%S}.db")
+    for suffix in ("", "-wal", "-shm"):
+        damaged = path.with_name(path.name + suffix)
+        if damaged.exists():
+            damaged.rename(aside.with_name(aside.name + suffix))
+    return aside

@@ -143,6 +143,26 @@ def test_a_decision_needs_a_person_and_one_whom_the_settings_know(world: Any) ->
         program.pause(by="mallory")
 
 
+def test_damage_that_is_noticed_in_the_middle_of_a_command_is_set_aside_when_it_ends(world: Any) -> None:
+    w = world(SPECS)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        program.transfer("all")
+        with program.catalog._engine.connect() as connection:
+            table = "SELECT rootpage FROM sqlite_master WHERE name = 'progress'"
+            page = connection.exec_driver_sql(table).scalar_one()
+    with (w.folder / "catalog.db").open("r+b") as file:  # what opening does not read
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+    with pytest.raises(CatalogCorrupt) as caught, w.open() as program:
+        program.status()
+    assert "inventory" in caught.value.hint
+    assert len(list(w.folder.glob("catalog-damaged-*.db"))) == 1
+    with w.open() as program:
+        assert program.status().waves[0].imported == 4
+
+
 def test_a_damaged_catalog_is_set_aside_and_the_state_comes_back_from_the_ledger(world: Any) -> None:
     w = world(SPECS)
     with w.open() as program:
