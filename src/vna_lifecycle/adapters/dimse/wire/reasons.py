@@ -17,13 +17,14 @@ CONTEXT_RESULTS: Final[dict[int, str]] = {
 _CALLING_HINT: Final = "Have the archive's administrator enter this program's calling AE title, host and port."
 _CALLED_HINT: Final = "Correct the archive's AE title in the settings: it is compared letter by letter."
 _LATER_HINT: Final = "Lower the number of associations, or try again later."
+_ASK_HINT: Final = "Ask the archive's administrator; its log should say why."
 
 _REJECTIONS: Final[dict[tuple[int, int], tuple[str, str]]] = {
-    (1, 1): ("no reason was given", "Ask the archive's administrator; its log should say why."),
+    (1, 1): ("no reason was given", _ASK_HINT),
     (1, 2): ("it does not know DICOM's application context", "See that host and port are those of a DICOM archive."),
     (1, 3): ("it does not recognise our calling AE title", _CALLING_HINT),
     (1, 7): ("it does not recognise the called AE title", _CALLED_HINT),
-    (2, 1): ("no reason was given", "Ask the archive's administrator; its log should say why."),
+    (2, 1): ("no reason was given", _ASK_HINT),
     (2, 2): ("it does not support our protocol version", "See that host and port are those of a DICOM archive."),
     (3, 1): ("it is congested for the moment", _LATER_HINT),
     (3, 2): ("it has no association left (local limit exceeded)", _LATER_HINT),
@@ -40,7 +41,9 @@ _ABORTS: Final[dict[int, str]] = {
 
 def rejection(result: int, source: int, reason: int) -> ArchiveRefused:
     """The error for an A-ASSOCIATE-RJ. Transient where the peer says so, or says that it is only busy."""
-    words, hint = _REJECTIONS.get((source, reason), (f"reason {reason} of source {source}, which DICOM reserves", ""))
+    words, hint = _REJECTIONS.get(
+        (source, reason), (f"reason {reason} of source {source}, which DICOM reserves", _ASK_HINT)
+    )
     transient = result == 2 or source == 3
     lasting = "for now" if transient else "permanently"
     return ArchiveRefused(f"the archive rejected the association {lasting}: {words}", transient=transient, hint=hint)
