@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import evolve, frozen
 
@@ -30,6 +30,8 @@ from vna_lifecycle.ports import (
     Spool,
     StoreFailure,
 )
+
+_NOT_AS_LISTED: Final = "the object that was served is not the one that was listed"
 
 
 class Pace(Protocol):
@@ -223,8 +225,7 @@ def look(archive: str, study: StudyRef, item: Fetched, required: Rung = Rung.HAS
         return FetchFailure(record=listed, code="unreadable", message=error.strerror or "the file cannot be read")
     served = examined.record
     if (served.sop_instance_uid, served.study_uid) != (listed.sop_instance_uid, study.study_uid):
-        message = "the object that was served is not the one that was listed"
-        return FetchFailure(record=listed, code="not-as-listed", message=message)
+        return FetchFailure(record=listed, code="not-as-listed", message=_NOT_AS_LISTED)
     return SpooledObject(archive=archive, fetched=evolve(item, digest=entry.digest), entry=entry)
 
 
@@ -342,11 +343,14 @@ def _fetched(bench: Workbench, items: Iterator[Fetched | FetchFailure]) -> Itera
 
 def _read(item: Fetched, expected: ManifestEntry) -> ManifestEntry | FetchFailure:
     try:
-        return entry_against(item.path, expected, locator=item.record.locator)
+        entry = entry_against(item.path, expected, locator=item.record.locator)
     except DicomRefused as refusal:
         return FetchFailure(record=item.record, code=refusal.code, message=str(refusal))
     except OSError as error:
         return FetchFailure(record=item.record, code="unreadable", message=error.strerror or "unreadable")
+    if entry.sop_instance_uid != expected.sop_instance_uid:
+        return FetchFailure(record=item.record, code="not-as-listed", message=_NOT_AS_LISTED)
+    return entry
 
 
 def _classes(

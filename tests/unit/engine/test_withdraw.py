@@ -10,7 +10,7 @@ from attrs import evolve
 from vna_lifecycle.engine.withdraw import Withdrawal, WithdrawResult
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.testing.faults import Crash, Drop, Lose, SimulatedCrash
-from vna_lifecycle.testing.memory import fill
+from vna_lifecycle.testing.memory import _Reads, fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 TWO_STUDIES = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2) for i in (1, 2)]
@@ -151,6 +151,43 @@ def test_what_others_put_in_the_place_of_a_copy_stays_and_is_told(world: Any) ->
         assert (result.withdrawn, result.kept, result.instances) == (2, 0, 3)
         assert kinds(program) == {"not-ours-at-target"}
     assert list(w.target.files.values()) == [foreign]
+
+
+def serves_another(w: Any, patch: pytest.MonkeyPatch) -> None:
+    """Let the target give another object where it lists the first one."""
+    fetch = _Reads.fetch
+
+    def swapping(reads: Any, study: Any, wanted: Any, spool: Any) -> Any:
+        for item in fetch(reads, study, wanted, spool):
+            if reads._state is w.target and item.record.sop_instance_uid == TWO_STUDIES[0].sop_instance_uid:
+                item.path.write_bytes(dicom_bytes(ObjectSpec(study=1, instance=9, patient_id="P1")))
+            yield item
+
+    patch.setattr(_Reads, "fetch", swapping)
+
+
+def test_what_a_target_serves_as_another_object_than_it_lists_is_not_called_gone(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = moved(world)
+    with w.open() as program:
+        serves_another(w, monkeypatch)
+        w.target.plan.faults.append(Lose(on="withdraw", nth=2))
+        assert program.withdraw("all", by="mallory", reason="wrong rule").kept == 1
+        assert kinds(program) == {"still-at-target"}
+    assert len(w.target.files) == 1
+
+
+def test_what_a_target_serves_as_another_object_than_it_lists_is_not_called_missing(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = world(TWO_STUDIES)
+    serves_another(w, monkeypatch)
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        assert program.transfer("all").transferred == 1
+        assert {line.kind for line in program.findings("all")} == {"differs-at-target"}
 
 
 def test_a_source_that_does_not_answer_for_now_is_not_one_that_lost_its_copy(world: Any) -> None:
