@@ -153,6 +153,9 @@ def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readine
         # what the job's results say
         ("not-stored-import-validation", "blocker", names[:3]),
         ("not-stored-non-primary", "blocker", [names[6]]),
+        # what the service keeps in another form: no original bytes, but what they say
+        ("re-encoded-at-target", "note", names[3:6]),
+        ("re-encoded-at-target", "note", names[7:]),
         ("stored-with-warning-coercion-of-data-elements", "warning", [names[3]]),
     ]
     assert found == expected

@@ -60,9 +60,14 @@ def of(folder: Path, *kinds: type[Any]) -> list[Any]:
     return [each.event for each in recorded(folder) if isinstance(each.event, kinds)]
 
 
-def findings(capsys: pytest.CaptureFixture[str], folder: Path) -> dict[str, Mapping[str, Any]]:
+def told_by(check: str, capsys: pytest.CaptureFixture[str], folder: Path) -> list[Mapping[str, Any]]:
     _, listed = said(capsys, "findings", "--program", str(folder))
-    return {line["kind"]: line for line in listed["findings"] if line["check"] in ("transfer", "remedy")}
+    return [line for line in listed["findings"] if line["check"] == check]
+
+
+def findings(capsys: pytest.CaptureFixture[str], folder: Path) -> dict[str, Mapping[str, Any]]:
+    found = (line for check in ("remedy", "transfer") for line in told_by(check, capsys, folder))
+    return {line["kind"]: line for line in found if line["severity"] != "note"}  # how it is encoded is no matter here
 
 
 def test_what_was_set_aside_is_shown_first_then_corrected_proved_and_kept_in_sight(
@@ -167,6 +172,77 @@ def test_more_than_the_change_records_say_is_not_explained(
     assert {"differs-at-target", "corrected-at-target", "not-stored-non-primary"} <= findings(capsys, folder).keys()
     with Program.open(folder) as program:
         assert not program.readiness("all").ready
+
+
+def corrected(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    code, told = said(capsys, "jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
+    assert (code, told["studies"][0]["outcome"]) == (0, "remedied")
+
+
+def test_what_was_corrected_is_our_own_copy_and_can_be_taken_back(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The source still holds what was moved: that the copy was corrected since does not make it another's, or older."""
+    place, folder = moved
+    corrected(capsys, folder)
+    code, told = said(capsys, "withdraw", "all", *BECAUSE, "--program", str(folder))
+    assert (code, told["withdrawn"], told["kept"], told["superseded"]) == (0, 2, 0, 0), told
+    assert held(place) == {True: [RIGHT.sop_instance_uid], False: []}
+    assert "corrected-at-target" not in findings(capsys, folder)
+
+
+def changes_at_the_source(folder: Path, *, new: bool) -> None:
+    """A new object comes, or one gets other content."""
+    number = 9 if new else 0
+    spec = evolve(WRONG[0], instance=number) if new else evolve(WRONG[0], study_description="CT with contrast")
+    (folder / "folder" / f"{number}.dcm").write_bytes(dicom_bytes(spec))
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["other content", "a new object"])
+def test_what_changes_at_the_source_after_a_correction_waits_for_a_decision(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str], new: bool
+) -> None:
+    place, folder = moved
+    corrected(capsys, folder)
+    before = held(place)
+    changes_at_the_source(folder, new=new)
+    code, told = said(capsys, "catch-up", "--program", str(folder))
+    [source] = told["sources"]
+    assert (code, source["differing"], source["undecided"]) == (1, 1, 1)
+    [found] = told_by("catch-up", capsys, folder)
+    assert (found["kind"], found["severity"]) == ("changed-at-source-after-correction", "blocker")
+    more, other = (1, 0) if new else (0, 1)
+    amount = f"the source has {more} {'instance' if more else 'instances'} more, 0 fewer and {other} with other content"
+    assert amount in found["message"]
+    assert ("--superseded" in found["remedy"]) is not new
+    said(capsys, "plan", "--program", str(folder))
+    code, _ = said(capsys, "transfer", "all", "--retry", "--program", str(folder))
+    assert (code, held(place)) == (0, before)  # nothing moves, nothing is overwritten
+    _, status = said(capsys, "status", "--program", str(folder))
+    [wave] = status["waves"]
+    assert (wave["ready"], wave["states"]) == (False, {"transferred": 2})
+    assert "1 finding of kind changed-at-source-after-correction blocks the wave" in wave["blockers"]
+
+
+def test_who_decides_for_the_source_takes_the_corrected_copies_back_and_moves_and_corrects_again(
+    moved: tuple[Place, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, folder = moved
+    corrected(capsys, folder)
+    changes_at_the_source(folder, new=False)
+    said(capsys, "catch-up", "--program", str(folder))
+    back = ("withdraw", "all", "--study", RIGHT.study_uid, *BECAUSE, "--program", str(folder))
+    code, told = said(capsys, *back)
+    assert (code, told["withdrawn"], told["kept"]) == (1, 0, 1)
+    code, told = said(capsys, *back, "--superseded")
+    assert (code, told["withdrawn"], told["superseded"]) == (0, 1, 1), told
+    said(capsys, "plan", "--program", str(folder))
+    code, _ = said(capsys, "transfer", "all", "--program", str(folder))
+    assert (code, held(place)[False]) == (1, ASIDE)
+    corrected(capsys, folder)
+    assert held(place) == {True: UIDS, False: []}
+    assert told_by("catch-up", capsys, folder) == []
+    assert len(of(folder, StudyRemedied)) == 2
 
 
 def test_a_study_that_lacks_more_is_left_as_it_is(

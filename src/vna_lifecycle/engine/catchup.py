@@ -12,6 +12,7 @@ from attrs import frozen
 
 from vna_lifecycle.catalog import StudyWork
 from vna_lifecycle.engine.journal import Journal
+from vna_lifecycle.engine.own_copies import own_copies
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.engine.sources import SourceDrift, drift, fetch_again
 from vna_lifecycle.engine.tasks import Workbench
@@ -34,7 +35,8 @@ class CatchUpResult:
 
     ``unknown`` ones could not be compared, since the source did not hand out all of them for now, or those that were
     touched not before a person sees to it: then the catch-up is not complete, and the next one begins where this one
-    did.
+    did. ``undecided`` are those of the ``differing`` ones that were corrected at the target: nothing of them moves
+    before a person decides.
     """
 
     archive: str
@@ -48,6 +50,7 @@ class CatchUpResult:
     sampled: int
     differing: int
     unknown: int = 0
+    undecided: int = 0
     unseen: str = UNSEEN
 
     @property
@@ -61,11 +64,17 @@ class CatchUpResult:
             if self.unknown
             else ""
         )
+        undecided = (
+            f" {counted(self.undecided, 'study')} of these had been corrected at the target: nothing moves before a "
+            "person decides, see vna-lifecycle findings."
+            if self.undecided
+            else ""
+        )
         return (
             f"{self.archive}: {counted(self.added, 'study')} added, {self.changed} changed, {self.vanished} vanished, "
             f"{self.untouched} untouched ({self.sampled} of these fetched again); of the studies that were moved, "
             f"{self.differing} {'differs' if self.differing == 1 else 'differ'} from what was moved."
-            f"{unknown} {self.unseen}"
+            f"{undecided}{unknown} {self.unseen}"
         )
 
 
@@ -86,7 +95,8 @@ def catch_up(
 
     A moved study that has more or other content now goes back to *planned* with a finding, so that the next transfer
     of its wave takes what is new (an instance with other bytes under its old UID will be a conflict at the target:
-    nothing is overwritten). A study of which something is gone gets a finding only.
+    nothing is overwritten). A study of which something is gone gets a finding only. So does one whose copies were
+    corrected at the target since, as change records say: moving it again would undo that, or conflict with it.
 
     Raises:
         StateError: there are no two complete inventories to compare.
@@ -99,21 +109,23 @@ def catch_up(
     if catalog.lost_inventories(archive):
         sample = catalog.count_studies(new)
     counts = {"added": 0, "changed": 0, "vanished": 0}
-    refetched = differing = unknown = 0
+    refetched = differing = unknown = undecided = 0
     for delta in catalog.compare_inventories(old, new):
         counts[delta.kind] += 1
         # An added study may have been moved since: the pass compared with may be much older than the plan.
         seen = _look(journal, bench, catalog.work_on(catalog.label(delta.study_uid)), target, new, delta.kind)
         refetched += seen is not None
-        differing += bool(seen)
-        unknown += seen is not None and bool(seen.unknown or seen.withheld)  # it was touched, and nobody saw how
+        differing += seen is not None and bool(seen.drift)
+        undecided += seen is not None and seen.undecided
+        unknown += seen is not None and bool(seen.drift.unknown or seen.drift.withheld)  # touched, and nobody saw how
         tell(Progress(activity="catch-up", subject=archive, done=sum(counts.values()), total=None, unit="studies"))
     sampled = 0
     for study_uid in catalog.sample_untouched(old, new, sample, seed):
         seen = _look(journal, bench, catalog.work_on(catalog.label(study_uid)), target, new, "edited in place")
         sampled += seen is not None
-        differing += bool(seen)
-        unknown += seen is not None and bool(seen.unknown)
+        differing += seen is not None and bool(seen.drift)
+        undecided += seen is not None and seen.undecided
+        unknown += seen is not None and bool(seen.drift.unknown)
     untouched = catalog.count_studies(new) - counts["added"] - counts["changed"]
     result = CatchUpResult(
         archive=archive,
@@ -124,6 +136,7 @@ def catch_up(
         sampled=sampled,
         differing=differing,
         unknown=unknown,
+        undecided=undecided,
         added=counts["added"],
         changed=counts["changed"],
         vanished=counts["vanished"],
@@ -145,9 +158,17 @@ def catch_up(
     return result
 
 
+@frozen(kw_only=True)
+class _Look:
+    """How a moved study differs at the source; ``undecided``: it does, and its copies were corrected since."""
+
+    drift: SourceDrift
+    undecided: bool
+
+
 def _look(
     journal: Journal, bench: Workbench, work: StudyWork | None, target: str, inventory: int, reason: str
-) -> SourceDrift | None:
+) -> _Look | None:
     """Fetch a moved study again and compare; None where it was not moved, so that there is nothing to compare."""
     if work is None or work.state is not MigrationState.TRANSFERRED:
         return None
@@ -159,10 +180,13 @@ def _look(
     if now.cancelled or bench.cancelled.is_set():
         raise KeyboardInterrupt
     seen = drift(journal.manifest(work.manifest_ref), now)
-    if seen:
+    undecided = bool(seen.new or seen.other) and bool(own_copies(journal, work).corrected)
+    if undecided:
+        journal.record([journal.finding(_undecided(study, seen), wave=work.wave)])
+    elif seen:
         journal.record(list(_changed(journal, work, study, seen, inventory, reason)))
     journal.record([journal.finding(finding, wave=work.wave) for finding in _not_compared(study, seen)])
-    return seen
+    return _Look(drift=seen, undecided=undecided)
 
 
 def _not_compared(study: StudyRef, seen: SourceDrift) -> Iterator[Finding]:
@@ -191,11 +215,32 @@ def _changed(
     finding = Finding(
         kind="changed-at-source",
         severity=Severity.BLOCKER,
-        message=f"since it was moved, the source has {counted(len(seen.new), 'instance')} more, {len(seen.gone)} fewer "
-        f"and {len(seen.other)} with other content",
+        message=f"since it was moved, {_amount(seen)}",
         check="catch-up",
         study=study,
         subjects=(*seen.new, *seen.gone, *seen.other),
         remedy="Transfer the wave again; settle conflicts under old UIDs with the department",
     )
     yield journal.finding(finding, wave=work.wave)
+
+
+def _undecided(study: StudyRef, seen: SourceDrift) -> Finding:
+    """The target's copies are not what the source had, on purpose; the source has something else again."""
+    superseded = " --superseded" if seen.other else ""
+    return Finding(
+        kind="changed-at-source-after-correction",
+        severity=Severity.BLOCKER,
+        message=f"it was corrected at the target, and since it was moved, {_amount(seen)}: nothing of that moves "
+        "before a person decides",
+        check="catch-up",
+        study=study,
+        subjects=(*seen.new, *seen.gone, *seen.other),
+        remedy="Compare both with the department. To take what the source has now: vna-lifecycle withdraw WAVE --study "
+        f"STUDY{superseded}, then plan, transfer, and correct again what is set aside again. To leave the target as it "
+        "is: vna-lifecycle waive",
+    )
+
+
+def _amount(seen: SourceDrift) -> str:
+    more = counted(len(seen.new), "instance")
+    return f"the source has {more} more, {len(seen.gone)} fewer and {len(seen.other)} with other content"

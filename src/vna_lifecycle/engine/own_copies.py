@@ -1,7 +1,8 @@
 """Which objects at the target are this program's own copies: by what is on record, never by a guess.
 
-A copy is our own if its content is one that we meant to store. What was damaged on its way is too: the target said that
-it stored the object for us, and the next read-back saw this content in its place. What came there later is another's.
+A copy is our own if its content is one that we meant to store, or what a recorded correction made of it. What was
+damaged on its way is too: the target said that it stored the object for us, and the next read-back saw this content in
+its place. What came there later is another's.
 """
 
 from __future__ import annotations
@@ -33,11 +34,14 @@ _E = TypeVar("_E", bound=Event)
 class OwnCopies:
     """What a program stored of a study since it last had nothing of it at the target.
 
-    ``meant`` are the contents that any attempt meant to store, the latest first, without what was there before.
-    ``damaged`` pairs SOP Instance UIDs with the data set SHA-256 of what was read back in place of what was stored.
+    ``meant`` are the contents that any attempt meant to store, the latest first, without what was there before; before
+    them what was made of them since, by corrections on record. ``corrected`` leads from that, as a SOP Instance UID and
+    a data set SHA-256, to the data set SHA-256 of what was stored. ``damaged`` pairs SOP Instance UIDs with the data
+    set SHA-256 of what was read back in place of what was stored.
     """
 
     meant: Mapping[SOPInstanceUID, Sequence[ManifestEntry]]
+    corrected: Mapping[tuple[SOPInstanceUID, str], str]
     damaged: frozenset[tuple[SOPInstanceUID, str]]
 
     def meant_by(self, there: ManifestEntry) -> str:
@@ -45,7 +49,8 @@ class OwnCopies:
         contents = self.meant[there.sop_instance_uid]
         same = (meant.digest.dataset_sha256 for meant in contents if compare_entries(meant, there) >= Rung.EQUIVALENT)
         damaged = (there.sop_instance_uid, there.digest.dataset_sha256) in self.damaged
-        return next(same, contents[0].digest.dataset_sha256 if damaged else "")
+        found = next(same, contents[0].digest.dataset_sha256 if damaged else "")
+        return self.corrected.get((there.sop_instance_uid, found), found)
 
 
 def present_before(journal: Journal, work: StudyWork) -> frozenset[str]:
@@ -59,13 +64,22 @@ def own_copies(journal: Journal, work: StudyWork) -> OwnCopies:
     attempts = list(_attempts(journal, work))
     meant: dict[SOPInstanceUID, list[ManifestEntry]] = {}
     intents = (_of(journal, attempt, "store-intended", StoreIntended) for attempt in attempts)
-    for address in (work.expected_ref, *(intent.expected_ref for intent in intents if intent is not None)):
-        for entry in journal.manifest(address).entries:
+    for intent in filter(None, intents):
+        for entry in journal.manifest(intent.expected_ref).entries:
             known = meant.setdefault(entry.sop_instance_uid, [])
             if all(entry.digest.dataset_sha256 != other.digest.dataset_sha256 for other in known):
                 known.append(entry)
+    corrected: dict[tuple[SOPInstanceUID, str], str] = {}
+    for entry in journal.manifest(work.expected_ref).entries:  # other than any attempt's only where a remedy made it so
+        uid, content = entry.sop_instance_uid, entry.digest.dataset_sha256
+        known = meant.setdefault(uid, [])
+        if all(content != other.digest.dataset_sha256 for other in known):
+            if known:
+                corrected[uid, content] = known[0].digest.dataset_sha256
+            known.insert(0, entry)
     return OwnCopies(
         meant={uid: entries for uid, entries in meant.items() if uid not in present},
+        corrected=corrected,
         damaged=frozenset(_damaged(journal, reversed(attempts))),
     )
 
