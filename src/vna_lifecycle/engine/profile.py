@@ -49,6 +49,7 @@ WORDS: Final[Mapping[str, str]] = {
     "echo": "answer to a C-ECHO",
     "query-and-retrieve": "queries and retrievals that it accepts",
     "relational-queries": "queries below a level without the keys above it",
+    "studies-without-patient": "queries for studies without one Patient ID",
     "storage-commitment": "storage commitment",
     "storage-classes": "kinds of object that may be stored",
     "storage-syntaxes": "encodings in which a CT image may be stored",

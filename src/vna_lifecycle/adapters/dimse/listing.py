@@ -10,6 +10,7 @@ from attrs import evolve, field, frozen
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.patients import Patients
 from vna_lifecycle.adapters.dimse.wire import Elements, Keys, find
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
 from vna_lifecycle.model.inventory import Basis, InstanceRecord, Refused, SeriesAttributes, StudyRecord
@@ -42,6 +43,7 @@ class Lister:
         self._caller = caller
         self._takes_lists = True
         self._patient_root = caller.settings.query_model == "patient-root"
+        self.patients = Patients(caller, self.stream)
 
     def ask(self, keys: Keys, unique: int) -> Answers:
         """Every answer to a query; ``unique`` is the unique key of its level.
@@ -75,8 +77,32 @@ class Lister:
 
     def study(self, study_uid: str) -> list[Elements]:
         """The archive's records of one study."""
+        if self.patients.needed:
+            return self._under_patients(study_uid)
         found = self.ask({**at.STUDY_KEYS, at.STUDY_UID: study_uid}, at.STUDY_UID).found
         return [answer for answer in found if answer.text(at.STUDY_UID) == study_uid]
+
+    def _under_patients(self, study_uid: str) -> list[Elements]:
+        """The records of a study under its patients; where nobody knows them, all patients are asked."""
+
+        def records(patients: Iterable[str]) -> list[Elements]:
+            return [answer for one in patients for answer in self.of_patient(one, {at.STUDY_UID: study_uid})]
+
+        found = records(self.patients.of(study_uid))
+        if not found:
+            found = records(self.patients.all())
+            self.patients.remember((study_uid, answer.text(at.PATIENT_ID)) for answer in found)
+        return [answer for answer in found if answer.text(at.STUDY_UID) == study_uid]
+
+    def learn(self, records: Iterable[InstanceRecord]) -> None:
+        """Keep whose these objects' studies are, where they will be asked for by that."""
+        if self.patients.needed:
+            self.patients.remember({(str(one.study_uid), one.series.patient_id) for one in records})
+
+    def of_patient(self, patient: str, keys: Keys) -> list[Elements]:
+        """The records of one patient's studies, by Patient ID; ``keys`` are further ones."""
+        found = self.ask({**at.STUDY_KEYS, **keys, at.PATIENT_ID: patient}, at.STUDY_UID).found
+        return [answer for answer in found if answer.text(at.PATIENT_ID) == patient]
 
     def studies(self, study_uids: Sequence[str]) -> dict[str, list[Elements]]:
         """The archive's records of each of these studies, however they are dated; of some there may be none."""
@@ -106,6 +132,8 @@ class Lister:
     def instances(self, study_uid: str) -> tuple[InstanceRecord, ...]:
         """What the archive lists of one study now; nothing where it has none of it."""
         records = self.study(study_uid)
+        if self.patients.needed:
+            return tuple(one for group in under_one_patient(records) for one in self.listing(group).instances)
         return self.listing(records).instances if records else ()
 
     def listing(self, records: Sequence[Elements]) -> StudyListing:
@@ -196,6 +224,14 @@ def _by_patient(records: Sequence[Elements]) -> Iterator[StudyRecord]:
     for record in records:
         grouped.setdefault((record.text(at.PATIENT_ID), record.text(at.ISSUER)), []).append(record)
     return (at.study_record(group) for group in grouped.values())
+
+
+def under_one_patient(records: Iterable[Elements]) -> list[list[Elements]]:
+    """The records that are asked for under the same Study Instance UID and the same Patient ID."""
+    grouped: dict[tuple[str, str], list[Elements]] = {}
+    for record in records:
+        grouped.setdefault((record.text(at.STUDY_UID), record.text(at.PATIENT_ID)), []).append(record)
+    return list(grouped.values())
 
 
 def _once_each(found: Iterable[Elements], unique: int) -> Iterator[Elements]:

@@ -37,6 +37,7 @@ _MOST: Final = 2_000
 _SAMPLED: Final = 5
 _TOLD: Final = 12
 _NONE: Final = "not known: the archive shows no study"
+_NOBODY: Final = "VNALIFECYCLE-NOBODY"
 _EVERY_DAY: Final = "19000101-"
 
 
@@ -61,16 +62,25 @@ class Probing:
             yield from observe_canaries(self._caller, self._reader, self._store)
         studies, more = self._studies()
         yield from self._latency(studies)
-        yield Observation(name="answers-to-one-query", value=self._cap(studies, more=more))
-        if (cap := known_cap(self._caller.site)) is not None:
-            yield Observation(name="answer-cap", value=str(cap), unit="studies")
+        if self._lister.patients.needed:
+            value = "not told of: inventories ask patient by patient"
+            yield Observation(name="studies-without-patient", value=value)
+        else:
+            yield from self._matching(studies, more=more)
         if not studies:
             return
-        yield Observation(name="wild-cards", value=self._wild_cards(studies[0]))
-        yield Observation(name="case-of-names", value=self._case(studies))
         yield Observation(name="counts", value=self._counts(studies[:_SAMPLED]))
         yield from self._object(studies)
         yield from self._side_by_side()
+
+    def _matching(self, studies: Sequence[Elements], *, more: bool) -> Iterator[Observation]:
+        """How queries for studies are matched."""
+        yield Observation(name="answers-to-one-query", value=self._cap(studies, more=more))
+        if (cap := known_cap(self._caller.site)) is not None:
+            yield Observation(name="answer-cap", value=str(cap), unit="studies")
+        if studies:
+            yield Observation(name="wild-cards", value=self._wild_cards(studies[0]))
+            yield Observation(name="case-of-names", value=self._case(studies))
 
     # --------------------------------------------------------------------------------------------- what it agrees to
 
@@ -130,6 +140,10 @@ class Probing:
     def _studies(self) -> tuple[list[Elements], bool]:
         """The studies with a date that one query shows, not many more than ``_MOST``; whether there were more."""
         found: list[Elements] = []
+        if self._lister.patients.needed:
+            for patient in self._lister.patients.all()[:_SAMPLED]:
+                found += self._lister.of_patient(patient, {})
+            return found, False
         for answer in self._lister.stream({**at.STUDY_KEYS, at.STUDY_DATE: _EVERY_DAY}):
             found.append(answer)
             if len(found) > _MOST:
@@ -164,7 +178,10 @@ class Probing:
 
     def _question(self) -> None:
         """A small question: the studies of one day of long ago."""
-        self._lister.ask({at.LEVEL: "STUDY", at.STUDY_UID: "", at.STUDY_DATE: "19700101"}, at.STUDY_UID)
+        keys = {at.LEVEL: "STUDY", at.STUDY_UID: "", at.STUDY_DATE: "19700101"}
+        if self._lister.patients.needed:
+            keys[at.PATIENT_ID] = _NOBODY
+        self._lister.ask(keys, at.STUDY_UID)
 
     def _cap(self, studies: Sequence[Elements], *, more: bool) -> str:
         """Whether an answer that looks long is cut short: the same question in two halves shows more."""

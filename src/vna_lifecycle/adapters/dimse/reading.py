@@ -10,7 +10,7 @@ from attrs import evolve
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
-from vna_lifecycle.adapters.dimse.listing import Lister
+from vna_lifecycle.adapters.dimse.listing import Lister, under_one_patient
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.pushed import Pushed
 from vna_lifecycle.adapters.dimse.retrieving import Retriever
@@ -28,6 +28,10 @@ from vna_lifecycle.ports import Fetched, FetchFailure, Part, Spool, StudyQuery
 _ARRIVALS: Final = "arrivals"
 _QUARANTINE: Final = "quarantine"
 _REMARKS: Final = "remarks"
+_PATIENTS: Final = "patients after "
+_TELLING: Final = (at.STUDY_UID, at.STUDY_DATE, at.STUDY_TIME, at.ISSUER)
+"""What tells records of one patient's studies apart."""
+
 _AT_ONCE: Final = 50
 """Studies whose records are asked for in one query."""
 
@@ -43,29 +47,43 @@ class Reader:
         self._retriever = Pushed(caller, lobby) if pushed else Retriever(caller, self._lister, lobby)
         self._unlisted = Unlisted(lobby.arrivals, self._lister) if pushed else None
         self._remarks: tuple[Refused, ...] = ()
+        self._doubts: list[Refused] = []
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies that the archive answers with, without those that a condition does not hold for."""
-        found = self._lister.ask({**at.STUDY_KEYS, **_keys(query)}, at.STUDY_UID).found
+        found = self._found(query)
         studies = (at.study_record(group) for group in _by_study(found).values())
         if query.modality:
             studies = (evolve(study, modalities=self._lister.modalities(study)) for study in studies)
         return (study for study in studies if matches(query, study))
 
     def parts(self) -> Iterator[Part]:
-        """Windows of Study Dates whose answers are whole, then the studies without one.
+        """Windows of Study Dates whose answers are whole, then the studies without one; or groups of patients.
 
         Last come what is in quarantine, and remarks about what the archive could not be asked for.
         """
+        if self._lister.patients.needed:
+            self._lister.patients.all()
+            for before in self._lister.patients.groups:
+                yield Part(key=_PATIENTS + before, title="patients")
+            self._remarks = self._lister.patients.remarks
+        else:
+            yield from self._windows()
+        if self._unlisted is not None and self._unlisted.any:
+            yield Part(key=_ARRIVALS, title="objects that were sent")
+        if self._lobby.quarantine.objects():
+            yield Part(key=_QUARANTINE, title="objects that were not asked for")
+        if self._remarks:
+            yield Part(key=_REMARKS, title="what could not be asked for")
+
+    def _windows(self) -> Iterator[Part]:
         settings = self._caller.settings
         site = self._caller.site
-        cap = known_cap(site)
-        trusted = settings.trusted_answers if cap is None else min(cap, settings.trusted_answers)
         divider = Divider(
             self._answered,
             limit=settings.studies_per_part,
-            trusted=trusted,
-            known_cap=cap,
+            trusted=self._trusted(),
+            known_cap=known_cap(site),
             known_crowded=known_crowded(site),
         )
         for window in divider.parts(years(site.clock().date())):
@@ -74,13 +92,7 @@ class Reader:
         remember_crowded(site, divider.crowded)
         if divider.cap is not None:
             remember_cap(site, divider.cap)
-        if self._unlisted is not None and self._unlisted.any:
-            yield Part(key=_ARRIVALS, title="objects that were sent")
-        if self._lobby.quarantine.objects():
-            yield Part(key=_QUARANTINE, title="objects that were not asked for")
         self._remarks = tuple(remarks(divider))
-        if self._remarks:
-            yield Part(key=_REMARKS, title="what could not be asked for")
 
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
         """Each study of a window with its instances, level by level; or what is in quarantine."""
@@ -91,16 +103,21 @@ class Reader:
         elif part.key == _REMARKS:
             yield from self._remarks
         else:
-            window = window_of(part.key)
-            for records in self._at_home(window, self._shown(window)):
+            for records in self._records(part.key):
                 listing = self._lister.listing(records)
                 yield from listing.studies
                 yield from listing.instances
                 yield from listing.refused
+            doubts, self._doubts = self._doubts, []
+            yield from doubts
 
     def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
         """What the archive lists of the study."""
         return iter(self._lister.instances(study.study_uid))
+
+    def learn(self, records: Iterable[InstanceRecord]) -> None:
+        """Bear in mind whose these objects are, as far as questions about them need that."""
+        self._lister.learn(records)
 
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
@@ -112,6 +129,49 @@ class Reader:
         """Release associations, and listen no longer."""
         self._caller.close()
         self._lobby.close()
+        self._lister.patients.close()
+
+    def _found(self, query: StudyQuery) -> list[Elements]:
+        """The records of a query; where studies are only told of under their patient, those of every patient."""
+        patients = self._lister.patients
+        if query.patient_id or not patients.needed:
+            return self._lister.ask({**at.STUDY_KEYS, **_keys(query)}, at.STUDY_UID).found
+        if query.study_uid:
+            return self._lister.study(query.study_uid)
+        return [answer for one in patients.all() for answer in self._lister.of_patient(one, _keys(query))]
+
+    def _records(self, key: str) -> Iterable[list[Elements]]:
+        """The records of each study of a part."""
+        if not key.startswith(_PATIENTS):
+            window = window_of(key)
+            return self._at_home(window, self._shown(window))
+        patients = self._lister.patients.groups.get(key.removeprefix(_PATIENTS), [])
+        records = [record for patient in patients for record in self._of_patient(patient)]
+        self._lister.patients.remember((one.text(at.STUDY_UID), one.text(at.PATIENT_ID)) for one in records)
+        return under_one_patient(records)
+
+    def _of_patient(self, patient: str) -> list[Elements]:
+        """The records of one patient's studies; by their dates where one answer may not be all."""
+        found = self._lister.of_patient(patient, {})
+        if len(found) < self._trusted():
+            return found
+        seen: dict[tuple[str, ...], Elements] = {}
+
+        def ask(window: Window, most: int | None) -> Answered:
+            answers = [one for one in self._lister.of_patient(patient, window.keys) if window.holds(one)]
+            seen.update({tuple(one.text(tag) for tag in _TELLING): one for one in answers})
+            return Answered(studies=frozenset(one.text(at.STUDY_UID) for one in answers), records=len(answers))
+
+        divider = Divider(ask, limit=self._caller.settings.studies_per_part, trusted=self._trusted())
+        for _ in divider.parts(years(self._caller.site.clock().date())):
+            pass
+        self._doubts += remarks(divider)
+        return list(seen.values())
+
+    def _trusted(self) -> int:
+        """How many records an answer may have that is taken as whole without a comparison."""
+        cap, trusted = known_cap(self._caller.site), self._caller.settings.trusted_answers
+        return trusted if cap is None else min(cap, trusted)
 
     def _answered(self, window: Window, limit: int | None) -> Answered:
         if window.rest == "minutes":

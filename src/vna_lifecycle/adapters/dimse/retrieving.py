@@ -74,6 +74,7 @@ class Retriever:
             ArchiveError: the archive cannot be reached, does not know us as a destination, or fails at every try.
             StorageError: the spool has no room.
         """
+        self._lister.learn(wanted)
         near: list[InstanceRecord] = []
         now = self._availability_now(study, wanted)
         for record in wanted:

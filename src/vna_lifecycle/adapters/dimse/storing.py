@@ -79,6 +79,7 @@ class Store:
                 twice.append(item)
             else:
                 ready[looked.sop_instance_uid] = (item, looked)
+        self._reader.learn(record for _, record in ready.values())
         there = {record.sop_instance_uid: record for record in self._reader.list_instances(study)}
         taken = [uid for uid in ready if uid in there]
         yield from self._compared(study, [(ready.pop(uid)[0], there[SOPInstanceUID(uid)]) for uid in taken])

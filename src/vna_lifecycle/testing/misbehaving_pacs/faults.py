@@ -36,12 +36,13 @@ class Disturbance:
 
 @frozen(kw_only=True)
 class Faults:
-    """Everything that can go wrong; nothing does by default. Levels are those of queries: STUDY, SERIES, IMAGE.
+    """Everything that can go wrong; nothing does by default. Levels are those of queries: PATIENT to IMAGE.
 
-    Of queries: ``cap`` is the most answers that it gives, saying success; ``records`` are the records by which it
-    lists a study, each as attribute keywords that differ from the objects; ``refuse`` is asked for the status by which
-    a query fails, 0 for none; ``miscount`` is added to every count that it tells; of ``silent`` levels it answers
-    nothing; ``availability`` is its Instance Availability.
+    Of queries: ``hierarchical`` refuses (A900) each query and retrieval that has not one value for the unique key of
+    every level above its own (PS3.4 C.4.1.3.1.1); ``cap`` is the most answers that it gives, saying success;
+    ``records`` are the records by which it lists a study, each as attribute keywords that differ from the objects;
+    ``refuse`` is asked for the status by which a query fails, 0 for none; ``miscount`` is added to every count that it
+    tells; of ``silent`` levels it answers nothing; ``availability`` is its Instance Availability.
 
     Of retrievals: ``withheld`` objects are not sent where they are asked for at the ``withheld_at`` levels, and the
     final status is success all the same; ``final_early`` sends that status first; ``new_uids`` gives each object a new
@@ -56,6 +57,7 @@ class Faults:
     agreed to; ``late`` seconds pass before each message; ``drip`` seconds before each byte.
     """
 
+    hierarchical: bool = False
     cap: int | None = None
     records: Mapping[str, Sequence[Mapping[str, str]]] = field(factory=dict)
     refuse: Callable[[Dataset], int] = lambda query: 0

@@ -19,7 +19,14 @@ from pydicom.multival import MultiValue
 from vna_lifecycle.testing.misbehaving_pacs.faults import Faults
 from vna_lifecycle.testing.misbehaving_pacs.pdu import decoded, encoded
 
-_UNIQUE: Final = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
+UNIQUE: Final = {
+    "PATIENT": "PatientID",
+    "STUDY": "StudyInstanceUID",
+    "SERIES": "SeriesInstanceUID",
+    "IMAGE": "SOPInstanceUID",
+}
+"""The unique key of each level, from the top (PS3.4 C.6.1.1)."""
+
 _NO_KEYS: Final = ("QueryRetrieveLevel", "SpecificCharacterSet")
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _BIG: Final = "1.2.840.10008.1.2.2"
@@ -86,8 +93,8 @@ class Holdings:
 
     def named(self, query: Dataset) -> list[Held]:
         """The objects of a retrieval: those under the unique keys of its levels (PS3.4 C.4.2.1)."""
-        keys = [(word, _several(query.get(word))) for word in _UNIQUE.values() if query.get(word)]
-        return [held for held in self.all() if all(str(held.dataset[word].value) in uids for word, uids in keys)]
+        keys = [(word, _several(query.get(word))) for word in UNIQUE.values() if query.get(word)]
+        return [held for held in self.all() if all(str(held.dataset.get(word, "")) in ids for word, ids in keys)]
 
     def answers(self, query: Dataset, faults: Faults) -> Iterator[Dataset]:
         """The answers to a query."""
@@ -96,7 +103,7 @@ class Holdings:
             return
         told = 0
         listed = self._records(level, faults)
-        asked = query.get(_UNIQUE[level])
+        asked = query.get(UNIQUE[level]) if level != "PATIENT" else None  # which may have wild cards
         for record in chain.from_iterable(
             (listed.get(uid, []) for uid in _several(asked)) if asked else listed.values()
         ):
@@ -112,7 +119,7 @@ class Holdings:
             return known[1]
         grouped: dict[str, list[Held]] = {}
         for held in self.all():
-            grouped.setdefault(str(held.dataset[_UNIQUE[level]].value), []).append(held)
+            grouped.setdefault(str(held.dataset.get(UNIQUE[level], "")), []).append(held)
         records = {
             uid: [
                 _record(members, differing, faults)

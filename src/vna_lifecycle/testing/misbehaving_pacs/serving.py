@@ -12,7 +12,7 @@ from pydicom.uid import generate_uid
 
 from vna_lifecycle.testing.misbehaving_pacs import pdu
 from vna_lifecycle.testing.misbehaving_pacs.faults import Faults
-from vna_lifecycle.testing.misbehaving_pacs.holdings import Held, Holdings, held_of
+from vna_lifecycle.testing.misbehaving_pacs.holdings import UNIQUE, Held, Holdings, held_of
 from vna_lifecycle.testing.misbehaving_pacs.line import MAX_PDU, Ended, Line, Message
 from vna_lifecycle.testing.misbehaving_pacs.pdu import Proposal, Request, decoded, encoded
 
@@ -21,6 +21,8 @@ _NAMES: Final = {1: "C-STORE", 0x10: "C-GET", 0x20: "C-FIND", 0x21: "C-MOVE", 0x
 _PENDING: Final = 0xFF00
 _CANCELLED: Final = 0xFE00
 _UNKNOWN_DESTINATION: Final = 0xA801
+_NOT_OF_THE_CLASS: Final = 0xA900
+_PATIENT_ROOT: Final = "1.2.840.10008.5.1.4.1.2.1."
 _IMPLICIT: Final = "1.2.840.10008.1.2"
 _AFTER_FINAL_SECONDS: Final = 0.2
 
@@ -116,7 +118,7 @@ class Conversation:
 
     def _find(self, message: Message, query: Dataset) -> None:
         faults = self._pacs.faults
-        if status := faults.refuse(query):
+        if status := self._misplaced(message, query) or faults.refuse(query):
             self._respond(message, status)
             return
         implicit = self._accepted[message.context] == _IMPLICIT
@@ -126,6 +128,17 @@ class Conversation:
                 self._respond(message, _CANCELLED)
                 return
         self._respond(message, 0)
+
+    def _misplaced(self, message: Message, query: Dataset) -> int:
+        """A900 where a hierarchical query lacks one value for the unique key of a level above its own, else 0."""
+        if not self._pacs.faults.hierarchical:
+            return 0
+        patient_root = self._abstract[message.context].startswith(_PATIENT_ROOT)
+        levels = list(UNIQUE) if patient_root else list(UNIQUE)[1:]
+        level = str(query.QueryRetrieveLevel)
+        above = levels[: levels.index(level)] if level in levels else levels
+        lacking = any(not (value := str(query.get(UNIQUE[one]) or "")) or set("*?\\[") & set(value) for one in above)
+        return _NOT_OF_THE_CLASS if lacking or level not in levels else 0
 
     def _keep(self, message: Message) -> int:
         faults = self._pacs.faults
@@ -137,6 +150,9 @@ class Conversation:
     # ----------------------------------------------------------------------------------------------------- retrievals
 
     def _get(self, message: Message, query: Dataset) -> None:
+        if status := self._misplaced(message, query):
+            self._respond(message, status)
+            return
         contexts = {(self._abstract[number], syntax): number for number, syntax in self._accepted.items()}
 
         def send(held: Held) -> int:
@@ -149,6 +165,9 @@ class Conversation:
         self._retrieve(_Retrieval(message=message, held=list(self._chosen(query)), send=send))
 
     def _move(self, message: Message, query: Dataset) -> None:
+        if status := self._misplaced(message, query):
+            self._respond(message, status)
+            return
         held = list(self._chosen(query))
         line = self._pacs.dial(str(message.command.MoveDestination).strip())
         if line is None:
