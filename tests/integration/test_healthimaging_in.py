@@ -10,29 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
-from peers.healthimaging_program import make_program
+from peers.healthimaging_program import SPECS, UIDS, held, make_program
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
-from vna_lifecycle.testing.objects import ObjectSpec
 
 __all__ = ["make_place"]
 
 pytestmark = pytest.mark.peer
-
-SPECS = [
-    ObjectSpec(study=study, instance=number, patient_id=f"P{study}", transfer_syntax=syntax)
-    for study, syntax in enumerate((JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian), 1)
-    for number in (1, 2, 3)
-]
-
-
-def stored_instances(place: Place) -> list[str]:
-    return sorted(uid for found in place.store.present() for uid in found.latest.instances)
 
 
 def test_a_wave_is_imported_awaited_and_read_back(
@@ -42,7 +30,7 @@ def test_a_wave_is_imported_awaited_and_read_back(
     with Program.open(make_program(place, seaweed, tmp_path, monkeypatch, SPECS)) as program:
         result = program.transfer("all")
         assert (result.outcome, result.transferred) == ("complete", 3), str(result)
-    assert stored_instances(place) == sorted(spec.sop_instance_uid for spec in SPECS)
+    assert held(place) == {True: UIDS, False: []}
 
 
 def test_what_a_completed_job_did_not_import_leaves_its_studies_incomplete(

@@ -9,7 +9,7 @@ from attrs import evolve
 
 import vna_lifecycle as vna
 from peers.healthimaging import Place, make_place, place
-from peers.healthimaging_program import make_program
+from peers.healthimaging_program import came_out, make_program
 from peers.s3 import Server
 from vna_lifecycle.dicom.compare import compare_files
 from vna_lifecycle.dicom.scan import scan_file
@@ -30,8 +30,7 @@ def test_studies_come_out_whole_and_equivalent(
     with vna.Program.open(folder) as program:
         result = program.transfer("all")
         assert result.transferred == 4, str(result)
-    objects = [path for path in (folder / "folder").rglob("*") if _is_object(path)]
-    stored = {scan_file(path).sop_instance_uid: path for path in objects}
+    stored = {scan_file(path).sop_instance_uid: path for path in came_out(folder)}
     assert sorted(stored) == sorted(spec.sop_instance_uid for spec in EXAMPLES)
     for spec in EXAMPLES:
         original = tmp_path / "original.dcm"
@@ -49,7 +48,3 @@ def test_two_contents_of_one_uid_are_both_seen_and_neither_is_moved(
     with vna.Program.open(make_program(place, seaweed, tmp_path, monkeypatch, into=False)) as program:
         result = program.transfer("all")
         assert result.transferred == 0, str(result)
-
-
-def _is_object(path: Path) -> bool:
-    return path.is_file() and path.read_bytes()[128:132] == b"DICM"

@@ -11,38 +11,20 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import Place, make_place
-from peers.healthimaging_program import command, held, make_program, said
+from peers.healthimaging_program import SPECS, UIDS, came_out, command, held, make_program, on_record, said
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.model.event import BatchSwept, SweepIntended
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
-from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.objects import dicom_bytes
 
 __all__ = ["make_place"]
 
 pytestmark = pytest.mark.peer
-
-SYNTAXES = (JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
-SPECS = [
-    ObjectSpec(
-        study=study,
-        instance=number,
-        patient_id=f"P{study}",
-        issuer="H",
-        study_description="CT",
-        transfer_syntax=syntax,
-        grey=10 * study + number,
-    )
-    for study, syntax in enumerate(SYNTAXES, 1)
-    for number in (1, 2, 3)
-]
-UIDS = sorted(spec.sop_instance_uid for spec in SPECS)
-
 
 ADAPTER = "vna_lifecycle.adapters.healthimaging"
 POINTS = [
@@ -118,10 +100,7 @@ def test_a_wave_out_of_the_data_store_ends_ready_also_when_it_was_killed(
         readiness = program.accept("all")
         assert readiness.ready, readiness
     assert is_ready(capsys, folder)
-    stored = [
-        path for path in (folder / "folder").rglob("*") if path.is_file() and path.read_bytes()[128:132] == b"DICM"
-    ]
-    assert sorted(scan_file(path).sop_instance_uid for path in stored) == UIDS
+    assert sorted(scan_file(path).sop_instance_uid for path in came_out(folder)) == UIDS
 
 
 def test_a_completed_job_with_failures_gives_exactly_its_findings_and_no_readiness(
@@ -239,9 +218,7 @@ def staged(place: Place) -> int:
 
 
 def swept(folder: Path) -> list[tuple[str, int]]:
-    with Program.open(folder) as program:
-        events = [each.event for each in program.ledger.read(0, program.ledger.size())]
-    return [(each.kind, getattr(each, "files", 0)) for each in events if isinstance(each, SweepIntended | BatchSwept)]
+    return [(each.kind, getattr(each, "files", 0)) for each in on_record(folder, SweepIntended, BatchSwept)]
 
 
 def test_staged_copies_go_once_their_studies_were_read_back_and_not_before(

@@ -15,9 +15,9 @@ import pytest
 from attrs import evolve
 
 from peers.healthimaging import Place, make_place
-from peers.healthimaging_program import command, held, make_program, said
+from peers.healthimaging_program import command, held, make_program, on_record, said
 from peers.s3 import Server
-from vna_lifecycle.model.event import ChangeMade, RecordedEvent, RemedyFailed, RemedyIntended, StudyRemedied
+from vna_lifecycle.model.event import ChangeMade, RemedyFailed, RemedyIntended, StudyRemedied
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging.metadata import apply
 from vna_lifecycle.testing.healthimaging.stores import changed
@@ -51,15 +51,6 @@ def moved(
     return place, folder
 
 
-def recorded(folder: Path) -> list[RecordedEvent]:
-    with Program.open(folder) as program:
-        return list(program.ledger.read(0, program.ledger.size()))
-
-
-def of(folder: Path, *kinds: type[Any]) -> list[Any]:
-    return [each.event for each in recorded(folder) if isinstance(each.event, kinds)]
-
-
 def told_by(check: str, capsys: pytest.CaptureFixture[str], folder: Path) -> list[Mapping[str, Any]]:
     _, listed = said(capsys, "findings", "--program", str(folder))
     return [line for line in listed["findings"] if line["check"] == check]
@@ -83,17 +74,17 @@ def test_what_was_set_aside_is_shown_first_then_corrected_proved_and_kept_in_sig
         "PatientID": (["SECRET-7"], ["P1"]),
         "AccessionNumber": (["A9"], ["A1"]),
     }
-    assert (held(place)[False], of(folder, RemedyIntended)) == (ASIDE, [])
+    assert (held(place)[False], on_record(folder, RemedyIntended)) == (ASIDE, [])
     code, done = said(capsys, *remedy)
     assert (code, done["studies"][0]["outcome"], held(place)) == (0, "remedied", {True: UIDS, False: []}), done
-    [intended] = of(folder, RemedyIntended)
+    [intended] = on_record(folder, RemedyIntended)
     assert (intended.by, intended.reason, intended.attributes) == (*BECAUSE[1::2], ("AccessionNumber", "PatientID"))
-    changes = of(folder, ChangeMade)
+    changes = on_record(folder, ChangeMade)
     assert [each.step for each in changes] == ["corrected", "admitted", "discarded"]
     assert [(each.version_before, each.version_after) for each in changes[:2]] == [("1", "2"), ("2", "3")]
     assert all(each.request for each in changes)
     assert [each.first().levels.patient["PatientID"] for each in place.store.of_study(RIGHT.study_uid)] == ["P1"]
-    [proved] = of(folder, StudyRemedied)
+    [proved] = on_record(folder, StudyRemedied)
     assert (proved.instances, proved.explained, proved.rung) == (2, 2, "equivalent")
     found = findings(capsys, folder)
     assert [*found] == ["corrected-at-target", "extra-at-target"]  # the prior is not ours
@@ -134,9 +125,9 @@ def test_a_killed_remedy_goes_on_and_changes_nothing_twice(
     assert command(folder, "jobs", "remedy", "all", *BECAUSE, point=point, nth=nth) == -signal.SIGKILL
     code, _ = said(capsys, "jobs", "remedy", "all", "--by", "kim", "--reason", "going on", "--program", str(folder))
     assert (code, held(place)) == (0, {True: UIDS, False: []})
-    assert [each.by for each in of(folder, RemedyIntended)] == ["lee"]
-    assert [each.step for each in of(folder, ChangeMade)] == ["corrected", "admitted", "discarded"]
-    [proved] = of(folder, StudyRemedied)
+    assert [each.by for each in on_record(folder, RemedyIntended)] == ["lee"]
+    assert [each.step for each in on_record(folder, ChangeMade)] == ["corrected", "admitted", "discarded"]
+    [proved] = on_record(folder, StudyRemedied)
     assert proved.explained == 2
     assert [*findings(capsys, folder)] == ["corrected-at-target", "extra-at-target"]
     seen = place.fake.service.seen
@@ -152,8 +143,8 @@ def test_what_somebody_else_changed_after_it_was_looked_at_is_left_to_people(
     edit(place, "PatientComments", "by somebody else")
     code, told = said(capsys, "jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
     assert (code, told["studies"][0]["outcome"], held(place)[False]) == (1, "failed", ASIDE)
-    [failed] = of(folder, RemedyFailed)
-    assert (failed.code, of(folder, ChangeMade)) == ("changed-meanwhile", [])
+    [failed] = on_record(folder, RemedyFailed)
+    assert (failed.code, on_record(folder, ChangeMade)) == ("changed-meanwhile", [])
     assert "not-stored-non-primary" in findings(capsys, folder)
 
 
@@ -167,7 +158,7 @@ def test_more_than_the_change_records_say_is_not_explained(
     edit(place, "Manufacturer", "by somebody else", version=False)
     code, told = said(capsys, "jobs", "remedy", "all", *BECAUSE, "--program", str(folder))
     assert (code, told["studies"][0]["outcome"]) == (1, "failed"), told
-    [failed] = of(folder, RemedyFailed)
+    [failed] = on_record(folder, RemedyFailed)
     assert (failed.code, failed.differ, failed.explained) == ("not-as-expected", 2, 0)
     assert {"differs-at-target", "corrected-at-target", "not-stored-non-primary"} <= findings(capsys, folder).keys()
     with Program.open(folder) as program:
@@ -242,7 +233,7 @@ def test_who_decides_for_the_source_takes_the_corrected_copies_back_and_moves_an
     corrected(capsys, folder)
     assert held(place) == {True: UIDS, False: []}
     assert told_by("catch-up", capsys, folder) == []
-    assert len(of(folder, StudyRemedied)) == 2
+    assert len(on_record(folder, StudyRemedied)) == 2
 
 
 def test_a_study_that_lacks_more_is_left_as_it_is(
@@ -258,7 +249,7 @@ def test_a_study_that_lacks_more_is_left_as_it_is(
     folder = make_program(place, seaweed, tmp_path, monkeypatch, WRONG)
     said(capsys, "transfer", "all", "--program", str(folder))
     code, told = said(capsys, "jobs", "remedy", RIGHT.study_uid, *BECAUSE, "--program", str(folder))
-    assert (code, told["studies"][0]["outcome"], of(folder, RemedyIntended)) == (1, "hindered", [])
+    assert (code, told["studies"][0]["outcome"], on_record(folder, RemedyIntended)) == (1, "hindered", [])
     assert "lacking besides" in told["studies"][0]["message"]
 
 

@@ -22,7 +22,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.dicomweb import WebArchive
 from peers.healthimaging import Place, make_place
-from peers.healthimaging_program import held, make_program
+from peers.healthimaging_program import came_out, held, make_program
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.dicom.scan import scan_file
@@ -158,8 +158,7 @@ class Routes:
         made = make_program(place, self._seaweed, folder, self._patch, into=False)
 
         def counts() -> Counter[str]:
-            paths = [path for path in (folder / "folder").rglob("*.dcm") if path.is_file()]
-            return Counter(str(scan_file(path).sop_instance_uid) for path in paths)
+            return Counter(str(scan_file(path).sop_instance_uid) for path in came_out(folder))
 
         return Route(made, counts)
 

@@ -11,12 +11,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from peers.healthimaging import ROLE, Place
 from peers.s3 import Server
 from vna_lifecycle.cli import main
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+
+SYNTAXES = (JPEGBaseline8Bit, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian)
+SPECS = [
+    ObjectSpec(
+        study=study,
+        instance=number,
+        patient_id=f"P{study}",
+        issuer="H",
+        study_description="CT",
+        transfer_syntax=syntax,
+        grey=10 * study + number,
+    )
+    for study, syntax in enumerate(SYNTAXES, 1)
+    for number in (1, 2, 3)
+]
+"""Three studies: of the lossy first, the service keeps the codestreams; the others it transcodes without loss."""
+
+UIDS = sorted(spec.sop_instance_uid for spec in SPECS)
 
 _KILLED = Path(__file__).parents[1] / "integration" / "killed_program.py"
 _PROGRAM = """
@@ -119,3 +138,16 @@ def held(place: Place) -> dict[bool, list[str]]:
     for image_set in place.store.present():
         found[image_set.latest.primary] += image_set.latest.instances
     return {primary: sorted(uids) for primary, uids in found.items()}
+
+
+def on_record(folder: Path, *kinds: type[Any]) -> list[Any]:
+    """The events of these kinds on a program's record, in order."""
+    with Program.open(folder) as program:
+        events = [each.event for each in program.ledger.read(0, program.ledger.size())]
+    return [event for event in events if isinstance(event, kinds)]
+
+
+def came_out(folder: Path) -> list[Path]:
+    """The objects in a program's folder, as files."""
+    paths = (folder / "folder").rglob("*")
+    return [path for path in paths if path.is_file() and path.read_bytes()[128:132] == b"DICM"]
