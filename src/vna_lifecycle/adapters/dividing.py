@@ -198,7 +198,7 @@ class Divider:
         self.refused.append((window.remainder("patients"), problem))
 
     def _by_patient(self, window: Window, answer: Answered) -> dict[Window, Answered]:
-        """The answers by the next character of the Patient ID; none where the archive does not answer them all, and so."""
+        """The answers by the next character of the Patient ID; none where the archive does not divide them so."""
         answers = self._asked(_narrower(window))
         found = answers.values()
         if (

@@ -14,7 +14,7 @@ from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, S
 STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
 PATIENT_ID, ISSUER, PATIENT_NAME = "00100020", "00100021", "00100010"
 STUDY_DATE, ACCESSION, DESCRIPTION, MODALITIES = "00080020", "00080050", "00081030", "00080061"
-INSTANCE_COUNT: Final = "00201208"
+INSTANCE_COUNT, SERIES_INSTANCE_COUNT = "00201208", "00201209"
 _AVAILABILITY, _SYNTAX = "00080056", "00083002"
 _INTEGER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -32,6 +32,9 @@ INSTANCE_FIELDS: Final = (
     _SYNTAX,
 )
 """What instances are asked for beyond Table 10.6.3-5: their series' attributes, and how they are stored."""
+
+SERIES_FIELDS: Final = (*INSTANCE_FIELDS, SERIES_INSTANCE_COUNT)
+"""What series are asked for."""
 
 
 @frozen

@@ -22,6 +22,7 @@ from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.adapters.dicomweb.trouble import (
     PASSING,
     BrokenAnswer,
+    TooBroad,
     page_error,
     redirect_error,
     status_error,
@@ -226,14 +227,15 @@ class Connection:
         """A body that is JSON.
 
         Raises:
-            ArchiveError: it is not, or is too large.
+            TooBroad: it is too large.
+            ArchiveError: it is none.
         """
         body = bytearray()
         for chunk in self.chunks(answer):
             body += chunk
             if len(body) > _LARGEST_ANSWER:
                 message = f"{self.archive}: the answer to {doing} has more than {_LARGEST_ANSWER >> 20} MiB"
-                raise ArchiveError(message, archive=self.archive, hint="lower page_size")
+                raise TooBroad(message, archive=self.archive, hint="lower page_size")
         try:
             return json.loads(body) if body.strip() else []
         except (ValueError, RecursionError):

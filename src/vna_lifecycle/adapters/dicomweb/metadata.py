@@ -62,7 +62,7 @@ class Metadata:
         known = {
             record.locator: record
             for listed in by_series.values()
-            if any(map(_lacks, listed))
+            if lacks(listed)
             for record in self._series(study, listed)
         }
         return [known.get(record.locator, record) for record in records]
@@ -110,8 +110,18 @@ class Metadata:
         return told
 
 
+def lacks(records: Sequence[InstanceRecord]) -> list[str]:
+    """What metadata are asked for since some of these records lack it, in words; nothing where all have it."""
+    words = []
+    if not all(record.sop_class_uid for record in records):
+        words.append("SOP class")
+    if not all(record.series.modality for record in records):
+        words.append("modality")
+    return words
+
+
 def _lacks(record: InstanceRecord) -> bool:
-    return not record.sop_class_uid or not record.series.modality
+    return bool(lacks([record]))
 
 
 def _is_of(found: Answer, listed: InstanceRecord) -> bool:

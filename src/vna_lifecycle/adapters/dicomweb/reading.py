@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Final
 
-from attrs import evolve
+from attrs import evolve, field, frozen
 
 from vna_lifecycle.adapters.dicomweb import answers as at
 from vna_lifecycle.adapters.dicomweb.answers import Answer
@@ -25,13 +25,23 @@ from vna_lifecycle.ports import Fetched, FetchFailure, Part, Spool, StudyQuery
 LISTED_AGAIN: Final = "listed-again"
 
 
+@frozen(kw_only=True)
+class _Listing:
+    """What is listed of one study. ``whole``: nothing says that there may be more instances."""
+
+    study: StudyRecord | None = None
+    instances: list[InstanceRecord] = field(factory=list)
+    refused: list[Refused] = field(factory=list)
+    whole: bool = True
+
+
 class Reader:
-    """Searches and retrieves."""
+    """Searches and retrieves. ``search`` is what it asks by."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._search = Search(connection)
-        self._division = Division(self._search)
+        self.search = Search(connection)
+        self._division = Division(self.search)
         self._fetching = Fetching(connection)
         self._metadata = Metadata(connection) if connection.settings.metadata == "when-needed" else None
 
@@ -42,25 +52,31 @@ class Reader:
             ArchiveError: the archive does not answer, or not with all of it.
         """
         try:
-            for answer in self._search.all(["studies"], conditions_of(query), at.STUDY_FIELDS, at.STUDY_UID):
+            for answer in self.search.all(["studies"], conditions_of(query), at.STUDY_FIELDS, at.STUDY_UID):
                 study = at.study_record(answer)
                 if study.study_uid and matches(query, study):
                     yield study
         except Capped:
-            raise capped_error(self._search, "what was asked for") from None
+            raise capped_error(self.search, "what was asked for") from None
 
     def parts(self) -> Iterator[Part]:
-        """Ranges of Study Dates, and the rest."""
+        """Windows of Study Dates, the studies without one, and remarks about what could not be asked for."""
         return self._division.parts()
 
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
         """Each study of the part, with its instances, completed from metadata where searches say too little."""
-        studies = iter(sorted(self._division.studies(part), key=lambda answer: answer.text(at.STUDY_UID)))
+        if (remarks := self._division.remarks(part)) is not None:
+            yield from remarks
+            return
+        studies = iter(self._division.studies(part))
         workers = self._connection.settings.connections
         with ThreadPoolExecutor(workers, thread_name_prefix="qido") as pool:
             while batch := list(islice(studies, 4 * workers)):
-                for found in pool.map(lambda answer: self._listing(answer, self._metadata), batch):
-                    yield from found
+                for listing in pool.map(lambda answer: self._listing(answer, self._metadata), batch):
+                    if listing.study is not None:
+                        yield listing.study
+                    yield from listing.instances
+                    yield from listing.refused
 
     def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
         """What the archive lists of the study now, completed from metadata where searches say too little.
@@ -79,41 +95,49 @@ class Reader:
         return self._of_study(study, None)
 
     def _of_study(self, study: StudyRef, metadata: Metadata | None) -> Iterator[InstanceRecord]:
-        for answer in self._search.all(
-            ["studies"], {"StudyInstanceUID": study.study_uid}, at.STUDY_FIELDS, at.STUDY_UID
-        ):
-            if answer.text(at.STUDY_UID) == study.study_uid:
-                yield from (item for item in self._listing(answer, metadata) if isinstance(item, InstanceRecord))
+        found = False
+        try:
+            for answer in self.search.all(
+                ["studies"], {"StudyInstanceUID": study.study_uid}, at.STUDY_FIELDS, at.STUDY_UID
+            ):
+                if answer.text(at.STUDY_UID) == study.study_uid:
+                    found = True
+                    listing = self._listing(answer, metadata)
+                    if not listing.whole:
+                        raise capped_error(self.search, "a study's instances")
+                    yield from listing.instances
+        except Capped:  # it answers with other studies too: the one in question may be behind them
+            if not found:
+                raise capped_error(self.search, "its studies") from None
 
-    def _listing(self, answer: Answer, metadata: Metadata | None) -> list[StudyRecord | InstanceRecord | Refused]:
+    def _listing(self, answer: Answer, metadata: Metadata | None) -> _Listing:
         study = at.study_record(answer)
         if not study.study_uid:
-            return [Refused(locator="", code="unusable-answers", reason="a study was answered without its UID")]
-        found, unusable = self._instances(study)
+            nameless = Refused(locator="", code="unusable-answers", reason="a study was answered without its UID")
+            return _Listing(refused=[nameless])
+        found, unusable, whole = self._instances(study)
         if metadata is not None:
             found = metadata.complete(study, found)
-        told = study.instance_count
-        if found and not unusable and len(found) >= (told or 0):
+        if found and not unusable and whole and len(found) >= (study.instance_count or 0):
             study = evolve(study, basis=Basis.INSTANCES)
-        items: list[StudyRecord | InstanceRecord | Refused] = [study, *found]
+        reasons = []
         if unusable:
             reason = f"{unusable} answers about this study's instances lack the UIDs that they are about"
-            items.append(Refused(locator=study.study_uid, code="unusable-answers", reason=reason))
-        return items
+            reasons.append(("unusable-answers", reason))
+        if not whole:
+            reason = f"the archive does not continue its answers: it listed {len(found)} instances, and may have more"
+            reasons.append(("answers-may-be-cut-short", reason))
+        refused = [Refused(locator=study.study_uid, code=code, reason=reason) for code, reason in reasons]
+        return _Listing(study=study, instances=found, refused=refused, whole=whole)
 
-    def _instances(self, study: StudyRecord) -> tuple[list[InstanceRecord], int]:
-        """The instances, and how many answers could not be used."""
+    def _instances(self, study: StudyRecord) -> tuple[list[InstanceRecord], int, bool]:
+        """The instances, how many answers could not be used, and whether the answers are known to be whole."""
         above = ["studies", study.study_uid]
-        answered = self._every([*above, "instances"], at.SOP_UID, study.instance_count)
-        if all(answer.text(at.SERIES_UID) for answer in answered):
+        answered, whole = self._every([*above, "instances"], at.SOP_UID, study.instance_count)
+        if whole and all(answer.text(at.SERIES_UID) for answer in answered):
             pairs = [(answer, answer) for answer in answered]
-        else:  # an archive that answers with no more than it must: series by series
-            pairs = [
-                (answer, series)
-                for series in self._every([*above, "series"], at.SERIES_UID, study.series_count)
-                if series.text(at.SERIES_UID)
-                for answer in self._every([*above, "series", series.text(at.SERIES_UID), "instances"], at.SOP_UID, None)
-            ]
+        else:  # an archive that answers with no more than it must, or not with all at once: series by series
+            pairs, whole = self._by_series(above, study.series_count)
         times = Counter(answer.text(at.SOP_UID) for answer, _ in pairs)
         records: dict[str, InstanceRecord] = {}
         unusable = 0
@@ -124,13 +148,30 @@ class Reader:
             flags = (LISTED_AGAIN,) if times[answer.text(at.SOP_UID)] > 1 else ()
             record = at.instance_record(study, answer, series, flags)
             records.setdefault(record.locator, record)
-        return list(records.values()), unusable
+        return list(records.values()), unusable, whole
 
-    def _every(self, names: Sequence[str], unique: str, expected: int | None) -> list[Answer]:
+    def _by_series(self, above: Sequence[str], expected: int | None) -> tuple[list[tuple[Answer, Answer]], bool]:
+        """Each instance with the answer about its series, and whether they are known to be all."""
+        listed, whole = self._every([*above, "series"], at.SERIES_UID, expected)
+        pairs: list[tuple[Answer, Answer]] = []
+        for series in listed:
+            if uid := series.text(at.SERIES_UID):
+                names = [*above, "series", uid, "instances"]
+                answered, all_of_it = self._every(names, at.SOP_UID, series.number(at.SERIES_INSTANCE_COUNT))
+                pairs += [(answer, series) for answer in answered]
+                whole = whole and all_of_it
+        return pairs, whole
+
+    def _every(self, names: Sequence[str], unique: str, expected: int | None) -> tuple[list[Answer], bool]:
+        """The answers, and whether they are known to be all."""
+        found: list[Answer] = []
+        fields = at.SERIES_FIELDS if unique == at.SERIES_UID else at.INSTANCE_FIELDS
         try:
-            return list(self._search.all(names, {}, at.INSTANCE_FIELDS, unique, expected=expected))
+            for answer in self.search.all(names, {}, fields, unique, expected=expected):
+                found.append(answer)  # noqa: PERF402 - those before the cap are kept
         except Capped:
-            raise capped_error(self._search, "a study's " + names[-1]) from None
+            return found, False
+        return found, True
 
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool

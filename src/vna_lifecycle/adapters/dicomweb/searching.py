@@ -7,10 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from attrs import field, frozen
+
 from vna_lifecycle.adapters.dicomweb import answers as at
 from vna_lifecycle.adapters.dicomweb.answers import Answer
 from vna_lifecycle.adapters.dicomweb.connection import Connection
-from vna_lifecycle.adapters.dicomweb.trouble import status_error
+from vna_lifecycle.adapters.dicomweb.trouble import TooBroad, status_error
+from vna_lifecycle.adapters.habits import known_cap
 from vna_lifecycle.errors import ArchiveError
 from vna_lifecycle.model.wave import DateRange
 from vna_lifecycle.ports import StudyQuery
@@ -18,22 +21,42 @@ from vna_lifecycle.ports import StudyQuery
 JSON: Final = "application/dicom+json"
 _NOTHING: Final = frozenset({204, 404})
 _TOO_FAR: Final = frozenset({400, 413, 416})  # how some archives answer an offset behind their cap
+_TOO_BROAD: Final = frozenset({400, 413, 422})
+_MORE: Final = re.compile(r"\b299\b.*additional results", re.IGNORECASE)
 
 
 class Capped(Exception):
-    """An answer that is not known to be whole, and that cannot be continued."""
+    """An answer that may not be whole, and that cannot be continued. ``told``: the archive says that it is not."""
+
+    def __init__(self, *, told: bool) -> None:
+        super().__init__()
+        self.told = told
+
+
+@frozen(kw_only=True)
+class Page:
+    """Answers that came together. ``more``: the archive says that there are more (a warning, PS3.18 8.3.4.4)."""
+
+    answers: list[Answer] = field(factory=list)
+    more: bool = False
 
 
 class Search:
-    """Asks one archive."""
+    """Asks one archive. ``trusted``: with fewer answers than this, a page is the last."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.settings = connection.settings
+        self.trusted = self.settings.trusted_answers
+        self.heed(known_cap(connection.site))
+
+    def heed(self, cap: int | None) -> None:
+        """Trust no page that has as many answers as the archive was seen to cut one short at."""
+        self.trusted = min(self.trusted, cap or self.trusted)
 
     def page(
         self, names: Sequence[str], conditions: Mapping[str, str], fields: Sequence[str], *, limit: int, offset: int = 0
-    ) -> list[Answer] | None:
+    ) -> Page | None:
         """One page of answers; None where the archive would not turn to it.
 
         Raises:
@@ -47,16 +70,22 @@ class Search:
         query = urlencode(asked, safe="*", quote_via=quote) + "".join(f"&includefield={tag}" for tag in fields)
         path = connection.path(self.settings.qido_prefix, *names) + "?" + query
 
-        def ask() -> list[Answer] | None:
+        def ask() -> Page | None:
             with connection.request(path, what, accept=JSON) as answer:
                 if answer.status in _NOTHING and (answer.status == 204 or len(names) > 1 or offset):
-                    return []
+                    return Page()
                 if answer.status in _TOO_FAR and offset:
                     return None
                 if answer.status not in (200, 206):
-                    raise status_error(connection.archive, answer.status, answer.headers, connection.site.clock(), what)
+                    problem = status_error(
+                        connection.archive, answer.status, answer.headers, connection.site.clock(), what
+                    )
+                    if answer.status in _TOO_BROAD:
+                        raise TooBroad(str(problem), archive=connection.archive, hint=problem.hint)
+                    raise problem
+                more = any(map(_MORE.search, answer.headers.getlist("Warning")))
                 try:
-                    return at.answers_of(connection.json(answer, what))
+                    return Page(answers=at.answers_of(connection.json(answer, what)), more=more)
                 except ValueError:
                     message = f"{connection.archive}: the answer to {what} is no list of data sets"
                     hint = "is this the URL of a DICOMweb service?"
@@ -72,36 +101,43 @@ class Search:
         unique: str,
         *,
         expected: int | None = None,
+        limit: int | None = None,
     ) -> Iterator[Answer]:
         """Every answer, those that come again included once. ``unique`` is the UID that tells them apart.
 
-        ``expected`` is how many there are, if that is known: then no more is asked for than is needed.
+        ``expected`` is how many there are, if that is known: then no more is asked for than is needed. ``limit`` is how
+        many are asked for at a time, if not as many as the settings say. A page with more of them is believed as little
+        as one that is full: such an archive has a limit of its own, or none.
 
         Raises:
             Capped: there may be more, which the archive would not tell.
             ArchiveError: the archive did not answer.
         """
-        limit = self.settings.page_size
+        limit = limit or self.settings.page_size
         seen: set[str] = set()
-        before: set[str] = set()
         offset = 0
+        more = moved = False
         while True:
-            found = self.page(names, conditions, fields, limit=limit, offset=offset)
-            if found is None:
-                raise Capped
-            uids = {one.text(unique) for one in found}
-            if offset and uids and uids <= before:  # the offset was ignored
-                if len(seen) < min(limit, self.settings.trusted_answers) or len(seen) == expected:
+            page = self.page(names, conditions, fields, limit=limit, offset=offset)
+            if page is None:
+                raise Capped(told=more)
+            uids = {one.text(unique) for one in page.answers}
+            if not uids <= seen:
+                moved = moved or not seen.isdisjoint(uids)  # what comes again stands for something that does not come
+                yield from (one for one in page.answers if one.text(unique) not in seen)
+                seen |= uids
+            elif uids or more:  # the offset was ignored
+                if len(seen) == expected:
                     return
-                raise Capped
-            yield from (one for one in found if one.text(unique) not in seen)
-            seen |= uids
-            before = uids
-            offset += len(found)
-            if not found or len(found) > limit or len(found) < min(limit, self.settings.trusted_answers):
+                raise Capped(told=more)
+            offset += len(page.answers)
+            more = page.more
+            if expected is not None and len(seen) >= expected and not more:
                 return
-            if expected is not None and len(seen) >= expected:
-                return
+            if len(page.answers) < min(limit, self.trusted) and not more:
+                break
+        if moved:
+            raise Capped(told=False)
 
 
 def conditions_of(query: StudyQuery) -> dict[str, str]:

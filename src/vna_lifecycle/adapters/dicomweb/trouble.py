@@ -20,6 +20,10 @@ class BrokenAnswer(ArchiveError):
     """An answer began and did not come to its end, or did not begin although the question was taken."""
 
 
+class TooBroad(ArchiveRefused):
+    """What was asked for is too much for the archive to answer, or for us to take; less may be answered."""
+
+
 def broken(archive: str, doing: str, how: str) -> BrokenAnswer:
     """The error of an answer that is not whole; asked again, it may be."""
     hint = "check the network and the archive"

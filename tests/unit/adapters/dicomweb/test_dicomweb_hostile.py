@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import stamina
@@ -20,7 +19,7 @@ from vna_lifecycle.adapters.dicomweb import connection as wire
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
-from vna_lifecycle.model.inventory import InstanceRecord, StudyRecord
+from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
 from vna_lifecycle.testing.conformance.case import study_of, written
@@ -272,72 +271,6 @@ def test_no_url_in_an_answer_is_ever_asked(
 
 
 # --------------------------------------------------------------------------------------------------------- half
-
-
-class Capped(Scripted):
-    """Sixty studies on thirty days and five without a date; no search is answered with more than ``cap`` of them."""
-
-    def __init__(self, cap: int, *, pages: bool) -> None:
-        super().__init__()
-        self.cap, self.pages = cap, pages
-        first = dt.date(2024, 1, 1)
-        dates = [f"{first + dt.timedelta(days=number // 2):%Y%m%d}" for number in range(60)] + [""] * 5
-        self.studies = {f"1.2.{number}": date for number, date in enumerate(dates)}
-        self.script = self.search
-
-    def search(self, method: str, path: str, body: bytes) -> Reply:
-        parts = urlsplit(path)
-        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        names = parts.path.split("/")
-        if names[-1] == "instances":
-            return answers({"00080018": names[-2] + ".1.1", "0020000E": names[-2] + ".1"})
-        first, _, last = asked.get("StudyDate", "-").partition("-")
-        found = [
-            {"0020000D": uid, "00080020": date, "00201208": 1}
-            for uid, date in self.studies.items()
-            if "StudyDate" not in asked or (date and first <= date <= (last or "9"))
-        ]
-        begin = int(asked.get("offset", 0)) if self.pages else 0
-        return answers(*found[begin : begin + min(self.cap, int(asked["limit"]))])
-
-
-def inventoried(url: str, folder: Path) -> tuple[list[str], list[str]]:
-    """Studies that were found, in order, and the parts that could not be told."""
-    settings = DicomwebSettings(url=url, studies_per_part=20, trusted_answers=10, page_size=20)
-    archive = open_dicomweb(settings, site(folder))
-    found: list[str] = []
-    untold = []
-    for part in archive.reads.parts():
-        try:
-            here = [item for item in archive.reads.inventory(part) if isinstance(item, StudyRecord)]
-        except ArchiveError as error:
-            assert "does not tell all" in str(error)
-            untold.append(part.key)
-        else:
-            found += [study.study_uid for study in here]
-    archive.reads.close()
-    return found, untold
-
-
-def test_capped_answers_are_asked_for_again_in_halves(tmp_path: Path) -> None:
-    """All dated studies are found, each once. What of no date is capped and cannot be divided, so it is said."""
-    server = Capped(10, pages=False)
-    try:
-        found, untold = inventoried(server.url, tmp_path)
-        dated = [uid for uid, date in server.studies.items() if date]
-        assert sorted(found) == sorted(dated)
-        assert untold == ["other-dates"]
-    finally:
-        server.close()
-
-
-def test_capped_answers_that_can_be_continued_are(tmp_path: Path) -> None:
-    server = Capped(10, pages=True)
-    try:
-        found, untold = inventoried(server.url, tmp_path)
-        assert (sorted(found), untold) == (sorted(server.studies), [])
-    finally:
-        server.close()
 
 
 @pytest.mark.parametrize("status", [200, 202, 409])
