@@ -156,6 +156,83 @@ def test_a_report_is_whole_when_it_names_as_many_files_as_the_manifest_counts() 
     assert code_of(answers(truncated, "a", "b")["b"]) == "unaccounted"
 
 
+@pytest.mark.parametrize("manifest", [summary(2, 1, customer=1), summary(2, 1, server=1)], ids=["theirs", "its own"])
+def test_a_report_without_the_failures_that_the_manifest_counts_is_not_whole(manifest: Any) -> None:
+    late = report(manifest, SUCCESS__success=success("a"))
+    done = report(manifest, SUCCESS__success=success("a"), FAILURE__failure=failure("b"))
+    assert late is not None
+    assert done is not None
+    assert (late.whole, done.whole) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"SUCCESS__success": success("a") + success("stranger")},
+        {"SUCCESS__success": success("a"), "FAILURE__failure": failure("stranger")},
+        {"SUCCESS__success": success("a"), "WARNING__warning": warning("stranger", "OTHER")},
+    ],
+    ids=["imported", "refused", "warned of"],
+)
+def test_a_name_that_nobody_staged_is_foreign_also_when_the_counts_agree(files: dict[str, bytes]) -> None:
+    """One of ours is missing, a stranger is there: as many files as were staged."""
+    told = answers(report(summary(2, 2), **files), "a", "b")
+    assert isinstance(told["a"], Receipt)
+    assert told["a"].warnings == (FOREIGN,)
+    assert code_of(told["b"]) == "unaccounted"
+
+
+def test_every_warning_of_a_file_is_told_once_wherever_it_stands() -> None:
+    lines = warning("a", "OTHER", "OTHER") + warning("a", "ELEMENTS_DISCARDED")
+    told = answers(report(summary(1, 1), SUCCESS__success=success("a"), WARNING__warning=lines), "a")["a"]
+    assert isinstance(told, Receipt)
+    assert told.warnings == ("other", "elements-discarded")
+
+
+@pytest.mark.parametrize(
+    ("kind", "transient"),
+    [
+        ("InternalServerException", True),
+        ("ThrottlingException", True),
+        ("ServiceUnavailableException", True),
+        ("ValidationException", False),
+        ("AccessDeniedException", False),
+    ],
+)
+def test_what_failed_for_the_service_s_own_reasons_is_tried_again(kind: str, transient: bool) -> None:
+    told = answers(report(summary(1, 0, 1), FAILURE__failure=failure("a", kind)), "a")["a"]
+    assert isinstance(told, StoreFailure)
+    assert told.transient is transient
+
+
+def test_what_is_not_accounted_for_is_looked_at_again() -> None:
+    told = answers(report(summary(0, 0)), "a")["a"]
+    assert isinstance(told, StoreFailure)
+    assert (told.code, told.transient) == ("unaccounted", True)
+
+
+class Vanishing(Files):
+    """Lists one file more than can be read."""
+
+    def listing(self, below: str) -> list[Listed]:
+        gone = Listed(key="job/SUCCESS/gone.ndjson", size=1, etag="", storage_class="STANDARD")
+        return [gone, *super().listing(below)]
+
+
+def test_only_result_files_that_are_there_are_read() -> None:
+    manifest = json.dumps(summary(2, 2)).encode()
+    files = {
+        "job/job-output-manifest.json": manifest,
+        "job/SUCCESS/success.ndjson": success("a"),
+        "job/SUCCESS/success.ndjson.part": success("b"),
+        "job/OTHER/other.ndjson": success("b"),
+    }
+    bucket: Any = Vanishing(files)
+    found = read_report(bucket, "job/")
+    assert found is not None
+    assert [*found.successes] == ["a"]
+
+
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_bytes_give_an_answer_for_every_file(manifest: bytes, lines: bytes) -> None:
     found = report(manifest, SUCCESS__success=lines + b"\n" + success("a"), FAILURE__failure=lines)
