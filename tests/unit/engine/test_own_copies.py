@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from vna_lifecycle.engine import tasks
 from vna_lifecycle.testing.faults import Corrupt, Drop, Effect
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -125,3 +126,26 @@ def test_the_same_object_that_another_stored_after_a_withdrawal_stays_at_the_nex
         assert program.transfer("all").outcome == "complete"
     assert withdrawn(w).instances == 1
     assert list(w.target.files.values()) == [FIRST]
+
+
+def test_older_content_that_another_stores_after_a_withdrawal_is_not_ours(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = begun(world)
+    withdrawn(w)
+    (locator,) = [key for key, data in w.source.files.items() if data == FIRST]
+    w.source.files[locator] = dicom_bytes(evolve(TWO[0], grey=99))
+    store = tasks.store_study
+
+    def preceded(*arguments: Any) -> Any:
+        w.target.add(FIRST)  # after the target was looked at
+        return store(*arguments)
+
+    with w.open() as program:
+        program.take_inventory()
+        program.plan()
+        monkeypatch.setattr(tasks, "store_study", preceded)
+        program.transfer("all")
+    assert withdrawn(w).instances == 1
+    assert list(w.target.files.values()) == [FIRST]
+    assert kinds(w) == {"not-ours-at-target"}
