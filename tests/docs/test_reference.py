@@ -25,6 +25,7 @@ from vna_lifecycle.cli.app import app
 from vna_lifecycle.config import ExecutionConfig, MigrationConfig, Person, describe, load_config
 from vna_lifecycle.errors import VnaLifecycleError
 from vna_lifecycle.execution.windows import parse_window
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.event import EVENTS
 from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import DateRange, Exclusion, WavePolicy
@@ -240,3 +241,8 @@ def test_powers_are_told_as_an_adapter_makes_them(made: str, powers: dict[str, s
 def test_powers_that_cannot_be_told_from_the_source_are_an_error(made: str) -> None:
     with pytest.raises(ValueError, match="power"):
         GENERATOR.powers_in(made)
+
+
+def test_every_class_of_difference_between_encodings_is_explained_in_the_order_in_which_they_are_told() -> None:
+    told = re.findall(r"^\| `([a-z-]+)` \|", section(page("digests.md"), "## encoding"), re.MULTILINE)
+    assert told == [each.value for each in EncodingClass]

@@ -254,6 +254,18 @@ def test_compare_ends_with_1_exactly_when_the_archives_differ(cli: Cli, folder: 
     assert "neither" in cli("compare", "nowhere", new, expect=2, place=False).err
 
 
+def test_compare_says_in_what_a_re_encoded_object_differs(cli: Cli, folder: Path) -> None:
+    old, padded = folder / "one", folder / "padded"
+    for place, more in ((old, b""), (padded, bytes(2))):
+        place.mkdir()
+        (place / "IM1").write_bytes(dicom_bytes(MR) + more)
+    result = cli("compare", str(old), str(padded), "--json", place=False).json
+    assert (result["same"], result["rungs"]) == (True, {"hashed": 0, "equivalent": 1})
+    assert result["equivalent"] == [MR.sop_instance_uid]
+    assert result["re_encoded"] == [{"sop_instance_uid": MR.sop_instance_uid, "classes": ["trailing-padding"]}]
+    assert "re-encoded: trailing-padding (1)" in cli("compare", str(old), str(padded), place=False).out
+
+
 def test_the_ledger_can_be_shown_signed_and_proved(cli: Cli, folder: Path) -> None:
     planned(cli)
     shown = cli("ledger", "show", "--json").out.splitlines()

@@ -264,9 +264,8 @@ def test_canaries_show_what_an_archive_changes_and_are_stored_once(
     assert told[0] == told[1]
     assert "nothing peculiar: served with the same bytes" in told[0]
     assert told[0][-1].startswith(f"{CANARIES} synthetic objects, of the patient VNALIFECYCLE-CANARY")
-    assert (
-        "sequence of undefined length: re-encoded, alike in header and pixels, as 1.2.840.10008.1.2.1" in told[0]
-    )  # so Orthanc does
+    re_encoded = "re-encoded (sequence-lengths), alike in header and pixels, as 1.2.840.10008.1.2.1"
+    assert f"sequence of undefined length: {re_encoded}" in told[0]  # so Orthanc does
 
 
 def test_a_coercion_and_a_loss_are_told_by_attribute(tmp_path: Path) -> None:

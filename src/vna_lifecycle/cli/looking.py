@@ -14,6 +14,7 @@ from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import EvidenceErased, StateError
 from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.encoding import classes_counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,6 +138,8 @@ def compare(
 def comparison_lines(result: ArchiveComparison) -> list[str]:
     """The comparison for people."""
     lines = [str(result)]
+    if result.re_encoded:
+        lines.append(f"  re-encoded: {classes_counted(item.classes for item in result.re_encoded)}")
     lines += [f"  only in the first: {uid}" for uid in result.missing]
     lines += [f"  only in the second: {uid}" for uid in result.extra]
     for item in result.differ:

@@ -15,6 +15,7 @@ from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.engine.progress import Progress, Tell, silent
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Rung
 from vna_lifecycle.ports import Cancellation, Fetched, SourceAdapter, Spool
@@ -38,6 +39,14 @@ class Difference:
 
 
 @frozen(kw_only=True)
+class ReEncoded:
+    """One SOP Instance UID with the same header and pixels in both archives, and in what its encodings differ."""
+
+    sop_instance_uid: str
+    classes: tuple[EncodingClass, ...]
+
+
+@frozen(kw_only=True)
 class RefusedObject:
     """Something in archive ``archive`` (a or b) that is no DICOM object that can be trusted."""
 
@@ -50,19 +59,24 @@ class RefusedObject:
 class ArchiveComparison:
     """What two archives differ in, by SOP Instance UID.
 
-    ``match`` counts the same instances: ``hashed`` of these with the same bytes, and those in ``equivalent`` with the
+    ``match`` counts the same instances: ``hashed`` of these with the same bytes, and those in ``re_encoded`` with the
     same header and pixels in another encoding. ``missing`` are only in the first archive, ``extra`` only in the
     second.
     """
 
     match: int
     hashed: int
-    equivalent: tuple[str, ...]
+    re_encoded: tuple[ReEncoded, ...]
     missing: tuple[str, ...]
     extra: tuple[str, ...]
     differ: tuple[Difference, ...]
     refused: tuple[RefusedObject, ...]
     completed: bool = True
+
+    @property
+    def equivalent(self) -> tuple[str, ...]:
+        """The SOP Instance UIDs that match in another encoding."""
+        return tuple(item.sop_instance_uid for item in self.re_encoded)
 
     @property
     def same(self) -> bool:
@@ -75,6 +89,10 @@ class ArchiveComparison:
             "match": self.match,
             "rungs": {"hashed": self.hashed, "equivalent": len(self.equivalent)},
             "equivalent": list(self.equivalent),
+            "re_encoded": [
+                {"sop_instance_uid": item.sop_instance_uid, "classes": [each.value for each in item.classes]}
+                for item in self.re_encoded
+            ],
             "missing": list(self.missing),
             "extra": list(self.extra),
             "differ": [{**asdict(item), "attributes": list(item.attributes)} for item in self.differ],
@@ -97,7 +115,7 @@ class ArchiveComparison:
         match = "matches" if self.match == 1 else "match"
         head = (
             f"{counted(self.match, 'instance')} {match} ({self.hashed} by their bytes, "
-            f"{len(self.equivalent)} re-encoded), "
+            f"{len(self.re_encoded)} re-encoded), "
             f"{len(self.missing)} missing, {len(self.extra)} extra, {len(self.differ)} differ, "
             f"{len(self.refused)} refused"
         )
@@ -109,7 +127,7 @@ class ArchiveComparison:
         figures = {
             "match": self.match,
             "by their bytes": self.hashed,
-            "re-encoded": len(self.equivalent),
+            "re-encoded": len(self.re_encoded),
             "missing": len(self.missing),
             "extra": len(self.extra),
             "differ": len(self.differ),
@@ -192,7 +210,7 @@ class _Comparing:
         self._spool = spool
         self._refused = refused
         self._hashed = 0
-        self._equivalent: list[str] = []
+        self._re_encoded: list[ReEncoded] = []
         self._differ: list[Difference] = []
         self._alone: dict[str, dict[SOPInstanceUID, list[tuple[StudyRef, InstanceRecord]]]] = {"a": {}, "b": {}}
         self.size = 0
@@ -221,9 +239,9 @@ class _Comparing:
         for uid in sorted(moved):
             self._pairs({uid}, self._alone["a"].pop(uid), self._alone["b"].pop(uid))
         return ArchiveComparison(
-            match=self._hashed + len(self._equivalent),
+            match=self._hashed + len(self._re_encoded),
             hashed=self._hashed,
-            equivalent=tuple(sorted(self._equivalent)),
+            re_encoded=tuple(sorted(self._re_encoded, key=lambda item: item.sop_instance_uid)),
             missing=tuple(sorted(self._alone["a"])),
             extra=tuple(sorted(self._alone["b"])),
             differ=tuple(sorted(self._differ, key=lambda item: item.sop_instance_uid)),
@@ -290,7 +308,9 @@ class _Comparing:
         equal_a = all(_has_equal(x, only_b or list(others.values())) for x in only_a)
         equal_b = all(_has_equal(y, only_a or list(ones.values())) for y in only_b)
         if equal_a and equal_b:
-            self._equivalent.append(uid)
+            told = {each for pair in pairs for each in pair.encoding}
+            classes = tuple(each for each in EncodingClass if each in told)
+            self._re_encoded.append(ReEncoded(sop_instance_uid=uid, classes=classes))
             return
         closest = min(pairs, key=lambda pair: (not pair.pixels_equal, len(pair.attributes)))
         note = "" if len(ones) == len(others) == 1 else "several contents under this UID"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from attrs import frozen
@@ -10,7 +9,7 @@ from attrs import frozen
 from vna_lifecycle.engine.reconcile import Reconciliation
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.counting import counted, told_of
-from vna_lifecycle.model.encoding import EncodingClass
+from vna_lifecycle.model.encoding import EncodingClass, classes_counted
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
@@ -210,8 +209,7 @@ def _re_encoded(study: StudyRef, result: Reconciliation) -> Iterator[Finding]:
     ):
         if not found:
             continue
-        counts = Counter(each for _, classes in found for each in classes)
-        differing = ", ".join(f"{each.value} ({counts[each]})" for each in EncodingClass if each in counts)
+        differing = classes_counted(classes for _, classes in found)
         told = told_of(len(found), "instance", "were re-encoded by the target, with the same header and pixels")
         below = bool(result.below)
         yield Finding(

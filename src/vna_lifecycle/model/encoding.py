@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
+from collections.abc import Iterable
 
 from attrs import frozen
 
@@ -59,3 +61,9 @@ class Encoding:
     fragments: str
     offset_tables: str
     trailing_padding: str
+
+
+def classes_counted(found: Iterable[Iterable[EncodingClass]]) -> str:
+    """The classes of many instances in one line, each with how many have it; ``""`` where none is known."""
+    counts = Counter(each for classes in found for each in classes)
+    return ", ".join(f"{each.value} ({counts[each]:,})" for each in EncodingClass if each in counts)

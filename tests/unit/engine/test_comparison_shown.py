@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vna_lifecycle.engine.compare import ROWS_SHOWN, ArchiveComparison, Difference, RefusedObject
+from vna_lifecycle.engine.compare import ROWS_SHOWN, ArchiveComparison, Difference, ReEncoded, RefusedObject
+from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.identity import SOPInstanceUID
 
 OURS = {"p", "strong", "table", "tr", "th", "td", "bdi"}
@@ -45,7 +46,7 @@ def comparison(text: str = "text", missing: int = 0, *, completed: bool = True) 
     return ArchiveComparison(
         match=3,
         hashed=2,
-        equivalent=("1.2",),
+        re_encoded=(ReEncoded(sop_instance_uid="1.2", classes=(EncodingClass.GROUP_LENGTHS,)),),
         missing=tuple(SOPInstanceUID(f"1.2.3.{number}") for number in range(missing)),
         extra=(),
         differ=(Difference(sop_instance_uid="1.2.4", pixels=False, attributes=(text,)),),
@@ -65,7 +66,7 @@ def test_everything_that_is_not_a_match_is_a_row_under_the_figures() -> None:
 
 
 def test_the_first_words_say_how_it_stands() -> None:
-    same = ArchiveComparison(match=1, hashed=1, equivalent=(), missing=(), extra=(), differ=(), refused=())
+    same = ArchiveComparison(match=1, hashed=1, re_encoded=(), missing=(), extra=(), differ=(), refused=())
     assert same._repr_html_().startswith("<p><strong>The same</strong></p>")
     assert comparison()._repr_html_().startswith("<p><strong>Not the same</strong></p>")
     assert comparison(completed=False)._repr_html_().startswith("<p><strong>Stopped before the end</strong></p>")

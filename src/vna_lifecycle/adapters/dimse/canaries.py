@@ -66,6 +66,7 @@ def _told(item: Fetched | FetchFailure, path: Path) -> str:
         return "served with the same bytes"
     served = scan_file(item.path, locator="").transfer_syntax
     if found.rung is Rung.EQUIVALENT:
-        return f"re-encoded, alike in header and pixels, as {served}"
+        what = ", ".join(each.value for each in found.encoding)
+        return f"re-encoded ({what}), alike in header and pixels, as {served}"
     changed = ", ".join(found.attributes) or found.reason or "the pixels"
     return f"changed: {changed}"
