@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from attrs import frozen
@@ -24,9 +25,9 @@ class Study:
 class CappedWeb(Scripted):
     """Answers searches as PS3.4 C.2.2.2 matches, but no more than ``cap`` at once.
 
-    ``pages``: it continues them from an offset. ``limits``: it heeds how many are asked for. ``tells``: it warns when
-    there are more. ``narrows``: it knows beginnings of Patient IDs. ``counts``: it tells how many instances there are.
-    ``refuses``: it refuses searches that have more answers than this.
+    ``pages``: it continues them from an offset. ``most``: it continues them no further than this. ``limits``: it heeds
+    how many are asked for. ``tells``: it warns when there are more. ``wild_cards``: what it makes of those in IDs.
+    ``counts``: it tells how many instances there are. ``refuses``: it refuses searches with more answers than this.
     """
 
     def __init__(
@@ -35,16 +36,17 @@ class CappedWeb(Scripted):
         cap: int = 1_000_000,
         *,
         pages: bool = False,
+        most: int = 1_000_000,
         limits: bool = True,
         tells: bool = False,
-        narrows: bool = True,
+        wild_cards: Literal["known", "overlooked", "taken literally"] = "known",
         counts: bool = True,
         refuses: int = 1_000_000,
     ) -> None:
         super().__init__()
         self.studies = {study.uid: study for study in studies}
-        self.cap, self.refuses = cap, refuses
-        self.pages, self.limits, self.tells, self.narrows, self.counts = pages, limits, tells, narrows, counts
+        self.cap, self.most, self.refuses = cap, most, refuses
+        self.pages, self.limits, self.tells, self.wild_cards, self.counts = pages, limits, tells, wild_cards, counts
         self.script = self.search
 
     @property
@@ -76,22 +78,24 @@ class CappedWeb(Scripted):
         return {tag: study.instances} if self.counts else {}
 
     def _matches(self, asked: dict[str, str], study: Study) -> bool:
-        patient = asked.get("PatientID", "*") if self.narrows else "*"
+        patient = "*" if self.wild_cards == "overlooked" else asked.get("PatientID", "*")
+        beginning = patient == "*" or (patient.endswith("*") and self.wild_cards == "known")
         return (
             asked.get("StudyInstanceUID", study.uid) == study.uid
             and _within(asked.get("StudyDate", ""), study.date)
             and _within(asked.get("StudyTime", ""), study.time)
-            and (study.patient.startswith(patient[:-1]) if patient.endswith("*") else study.patient == patient)
+            and (study.patient.startswith(patient[:-1]) if beginning else study.patient == patient)
         )
 
     def _some(self, asked: dict[str, str], found: list[dict[str, object]]) -> Reply:
         if len(found) > self.refuses:
             return 413, {}, b""
+        found = found[: self.most]
         begin = int(asked.get("offset", 0)) if self.pages else 0
-        most = min(self.cap, int(asked["limit"])) if self.limits else self.cap
-        status, headers, data = answers(*found[begin : begin + most])
-        if self.tells and begin + most < len(found):
-            more = f"299 archive: There are {len(found) - begin - most} additional results that can be requested"
+        here = min(self.cap, int(asked["limit"])) if self.limits else self.cap
+        status, headers, data = answers(*found[begin : begin + here])
+        if self.tells and begin + here < len(found):
+            more = f"299 archive: There are {len(found) - begin - here} additional results that can be requested"
             headers = {**headers, "Warning": more}
         return status, headers, data
 

@@ -64,6 +64,7 @@ class Divider:
         self._known_cap = known_cap
         self._known_crowded = known_crowded
         self._longest = 0
+        self._among_all: int | None = None
         self.crowded: set[str] = set()
         self.cap: int | None = None
         self.doubtful: list[Window] = []
@@ -76,6 +77,8 @@ class Divider:
             ArchiveError: the archive answered no dated window.
         """
         among_all = self._asking(UNDATED, None)
+        if among_all.refused is None:
+            self._among_all = among_all.records
         if among_all.records == self._known_cap:
             self.cap = self._known_cap
         answered = False
@@ -205,8 +208,10 @@ class Divider:
             not answers
             or any(one.refused is not None for one in found)
             or all(one.records >= answer.records for one in found)  # the archive overlooks beginnings of Patient IDs
+            or not any(one.records for one in found)  # or takes them for whole ones
         ):
-            self._doubt(window, answer)
+            if not answer.whole or self.cap is not None:
+                self._doubt(window, answer)
             return {}
         return answers
 
@@ -223,8 +228,10 @@ class Divider:
         return answer
 
     def _is_sure(self, answer: Answered) -> bool:
+        if answer.whole:  # not where all there is has no more: an archive may cut short also what it continues
+            return answer.records < self._trusted or self._among_all is None or answer.records < self._among_all
         if answer.whole is not None:
-            return answer.whole
+            return False
         return answer.records < self._trusted or (self.cap is not None and answer.records < self.cap)
 
     def _capped(self, records: int) -> None:

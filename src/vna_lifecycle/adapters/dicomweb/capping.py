@@ -13,7 +13,7 @@ from vna_lifecycle.adapters.dicomweb.trouble import TooBroad
 from vna_lifecycle.adapters.habits import remember_cap
 from vna_lifecycle.adapters.windows import day_of
 
-Turned: TypeAlias = Literal["honoured", "ignored", "refused", "not asked"]
+Turned: TypeAlias = Literal["honoured", "ignored", "refused", "ended", "not asked"]
 _EVERY_DAY: Final = "19000101-"
 
 
@@ -22,8 +22,8 @@ class Look:
     """What one wide search for studies showed.
 
     ``found`` are the studies of its first page, of which ``asked`` were asked for; none of ``too_broad`` a search.
-    ``offset`` is what became of the page behind it. ``cap`` is how many it had if it was cut short, None where nothing
-    shows that it was.
+    ``offset`` is what became of the page behind it: "ended" where it was empty although there is more. ``cap`` is how
+    many it had if it was cut short, None where nothing shows that it was.
     """
 
     asked: int
@@ -60,12 +60,11 @@ def _seen(search: Search, asked: int) -> Look:
     behind = search.page(["studies"], {}, (), limit=asked, offset=len(found))
     before, after = _uids(found), _uids(behind.answers if behind else [])
     cap = len(found)
-    if behind is None or (after and after <= before):
-        hidden = _by_days(search, found, asked) - before
-        offset: Turned = "refused" if behind is None else "ignored"
-        return Look(asked=asked, found=found, offset=offset, cap=cap if hidden else None)
-    cut = after and len(found) != asked
-    return Look(asked=asked, found=found, offset="honoured", cap=cap if cut else None)
+    if after and not after <= before:
+        return Look(asked=asked, found=found, offset="honoured", cap=cap if cap != asked else None)
+    hidden = not _by_days(search, found, asked) <= before
+    offset: Turned = "refused" if behind is None else "ignored" if after else "ended" if hidden else "honoured"
+    return Look(asked=asked, found=found, offset=offset, cap=cap if hidden else None)
 
 
 def _by_days(search: Search, found: list[Answer], asked: int) -> set[str]:

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from attrs import frozen
@@ -86,6 +87,8 @@ CUT_SHORT: dict[str, Callable[[], CappedWeb]] = {
     "capped-below-what-is-trusted": lambda: CappedWeb(STUDIES, CAP - 4),
     "capped-and-told": lambda: CappedWeb(STUDIES, CAP - 4, tells=True),
     "with-a-limit-of-its-own": lambda: CappedWeb(STUDIES, 22, limits=False),
+    "continued-but-not-to-the-end": lambda: CappedWeb(STUDIES, pages=True, most=30),
+    "continued-but-not-behind-few": lambda: CappedWeb(STUDIES, pages=True, most=6),
 }
 
 
@@ -116,14 +119,26 @@ def test_searches_that_are_refused_as_too_broad_are_divided_likewise(tmp_path: P
     assert "query-refused" in {one.code for one in found.refused}
 
 
-def test_an_archive_that_overlooks_patient_ids_is_not_asked_for_them_without_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wild_cards", ["overlooked", "taken literally"])
+def test_an_archive_that_knows_no_beginnings_of_patient_ids_is_not_asked_for_them_without_end(
+    tmp_path: Path, wild_cards: Literal["overlooked", "taken literally"]
+) -> None:
     """What has dates of its own is found; that more may be hidden is told."""
-    server = CappedWeb(STUDIES, CAP, narrows=False)
+    server = CappedWeb(STUDIES, CAP, wild_cards=wild_cards)
     found = inventoried(server, tmp_path)
     assert {study.uid for study in [*DATED, *DAY]} <= set(found.uids)
     assert len(found.uids) == len(set(found.uids))
     assert [one.code for one in found.refused] == ["answers-may-be-cut-short"]
     assert server.searches < 2_000
+
+
+@pytest.mark.parametrize("wild_cards", ["overlooked", "taken literally"])
+def test_pages_to_the_end_are_believed_of_an_archive_that_knows_no_beginnings_of_patient_ids(
+    tmp_path: Path, wild_cards: Literal["overlooked", "taken literally"]
+) -> None:
+    found = inventoried(CappedWeb(STUDIES, pages=True, wild_cards=wild_cards), tmp_path)
+    assert is_whole(found)
+    assert found.refused == []
 
 
 def test_pages_in_no_stable_order_are_never_taken_as_whole(tmp_path: Path) -> None:
@@ -221,6 +236,13 @@ NARROWER = "inventories divide by date, time and Patient ID until nothing is hid
             "10 studies",
         ),
         (
+            lambda: CappedWeb(DATED, pages=True, most=12),
+            "honoured",
+            "honoured",
+            f"12 of 20 asked for, then cut short and not continued: {NARROWER}; its operator should raise that limit",
+            "12 studies",
+        ),
+        (
             lambda: CappedWeb(DATED, limits=False),
             "ignored: 24 came where 2 were asked for",
             f"ignored: {NARROWER}",
@@ -249,7 +271,7 @@ NARROWER = "inventories divide by date, time and Patient ID until nothing is hid
             None,
         ),
     ],
-    ids=["whole", "paged", "capped", "without-a-limit", "one", "none", "too-broad"],
+    ids=["whole", "paged", "capped", "capped-in-all", "without-a-limit", "one", "none", "too-broad"],
 )
 def test_the_profile_tells_how_answers_are_limited_and_what_to_do(
     tmp_path: Path, server: Callable[[], CappedWeb], limit: str, paging: str, most: str, cap: str | None
