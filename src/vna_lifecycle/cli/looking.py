@@ -145,6 +145,6 @@ def comparison_lines(result: ArchiveComparison) -> list[str]:
     for item in result.differ:
         what = ", ".join(item.attributes) or item.note
         pixels = "same pixels" if item.pixels else "pixels differ, or could not be compared"
-        lines.append(f"  differs: {item.sop_instance_uid} ({pixels}; {what})")
+        lines.append(f"  differs: {item.sop_instance_uid} ({'; '.join(filter(None, (pixels, what)))})")
     lines += [f"  refused: {item.archive}:{item.path}: {item.reason}" for item in result.refused]
     return [safe(line) for line in lines]

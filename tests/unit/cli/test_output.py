@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vna_lifecycle.cli.looking import comparison_lines
 from vna_lifecycle.cli.output import bytes_text, print_json, read_file, safe, write_file
+from vna_lifecycle.engine.compare import ArchiveComparison, Difference
 from vna_lifecycle.errors import StorageError
 
 
@@ -49,3 +51,9 @@ def test_a_file_that_cannot_be_read_or_written_is_told_with_its_path(tmp_path: P
         assert caught.value.path == path
     with pytest.raises(StorageError):
         write_file(tmp_path / "nowhere" / "file", "text")
+
+
+def test_pixels_alone_that_differ_are_told_without_an_empty_list_of_attributes() -> None:
+    differ = (Difference(sop_instance_uid="1.2", pixels=False, attributes=()),)
+    result = ArchiveComparison(match=0, hashed=0, re_encoded=(), missing=(), extra=(), differ=differ, refused=())
+    assert "  differs: 1.2 (pixels differ, or could not be compared)" in comparison_lines(result)
