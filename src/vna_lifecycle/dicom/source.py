@@ -119,18 +119,28 @@ def file_source(path: Path | str) -> Source:
             raise refused("special-file", 0) from None
         raise
 
-    def read_at(offset: int, length: int) -> bytes:
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.read(descriptor, length)
-
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise refused("directory" if stat.S_ISDIR(status.st_mode) else "special-file", 0)
-        return Source(read_at, status.st_size, os.read(descriptor, _FIRST_READ), descriptor)
+        return Source(_reading(descriptor), status.st_size, os.read(descriptor, _FIRST_READ), descriptor)
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def descriptor_source(descriptor: int) -> Source:
+    """A regular file that is open, and that stays open for whoever opened it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    read_at = _reading(descriptor)
+    return Source(read_at, os.fstat(descriptor).st_size, read_at(0, _FIRST_READ))
+
+
+def _reading(descriptor: int) -> Callable[[int, int], bytes]:
+    return lambda offset, length: os.pread(descriptor, length, offset)
 
 
 @contextmanager

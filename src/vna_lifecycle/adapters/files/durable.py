@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final
+from typing import Final
 
 from vna_lifecycle.adapters.files.tree import Position
 from vna_lifecycle.errors import ArchiveError, ArchiveFull, ArchiveReadOnly
@@ -19,6 +19,7 @@ from vna_lifecycle.errors import ArchiveError, ArchiveFull, ArchiveReadOnly
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_FAST_COPY: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.EBADF}
 _CHUNK: Final = 1 << 20
+_AT_ONCE: Final = 1 << 30
 _SYNCS: Final = 8
 
 
@@ -104,19 +105,20 @@ def _syncers() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_syncers.cache_clear)  # a forked child has none of its parent's threads
 
 
-def copy_bytes(reading: BinaryIO, target: int) -> int:
+def copy_bytes(source: int, target: int) -> int:
     """Copy a file's bytes into an empty one, by the kernel (which may share blocks) where it can; how many."""
     copied = 0
     fast = getattr(os, "copy_file_range", None)  # not on macOS
     try:
-        while fast and (count := fast(reading.fileno(), target, 1 << 30)):
+        while fast and (count := fast(source, target, _AT_ONCE)):
             copied += count
+            if count < _AT_ONCE:
+                break
     except OSError as error:
         if error.errno not in _NO_FAST_COPY or copied:
             raise
     # Also where the kernel copied: some file systems say "nothing left" of a file that has bytes.
-    reading.seek(copied)
-    while block := reading.read(_CHUNK):
+    while block := os.pread(source, _CHUNK, copied):
         write_all(target, block)
         copied += len(block)
     return copied

@@ -36,8 +36,10 @@ from vna_lifecycle.adapters.files.manifest import (
 )
 from vna_lifecycle.adapters.files.tree import Position, Tree, locator_of
 from vna_lifecycle.adapters.query import summarize
-from vna_lifecycle.dicom.digest import dataset_sha256
-from vna_lifecycle.dicom.scan import scan_file
+from vna_lifecycle.dicom.digest import examine
+from vna_lifecycle.dicom.limits import LIMITS
+from vna_lifecycle.dicom.scan import scan, scan_file
+from vna_lifecycle.dicom.source import Source, file_source
 from vna_lifecycle.errors import ArchiveReadOnly, DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import Digest, InstanceRecord, Refused, StudyRecord
@@ -55,6 +57,29 @@ class Rebuilt:
     instances: int
     adopted: int
     refused: tuple[Refused, ...]
+
+
+def examine_stored(file: Path, known: Digest | None = None) -> StoredInstance:
+    """A stored object's manifest line, from its bytes; their digest is taken from ``known`` where there is one.
+
+    Raises:
+        DicomRefused: it is no DICOM object.
+        OSError: it cannot be read.
+    """
+    with file_source(file) as source:
+        return stored_line(source, known)
+
+
+def stored_line(source: Source, known: Digest | None) -> StoredInstance:
+    """As `examine_stored`, of a file that is open."""
+    if known:
+        record, digest = scan(source, "", LIMITS), known
+    else:
+        examined = examine(source, "", LIMITS)
+        record, digest = examined.record, examined.digest
+    return StoredInstance(
+        record=located(record, source.size), dataset_sha256=digest.dataset_sha256, dataset_size=digest.dataset_size
+    )
 
 
 class Holdings:
@@ -101,7 +126,7 @@ class Holdings:
     def _sweep(self) -> None:
         for file in abandoned(self.tree.root):
             try:
-                stored = self.examine(file)
+                stored = examine_stored(file)
             except DicomRefused:
                 continue  # never linked by us: what we link was examined before
             position = object_position(stored.record.sop_instance_uid)
@@ -119,17 +144,6 @@ class Holdings:
                     self.enter(manifest, [stored])
                 else:  # the crash came between the manifest's line and the index's row
                     self._index(manifest)
-
-    def examine(self, file: Path, known: Digest | None = None) -> StoredInstance:
-        """A stored object's manifest line, from its bytes; their digest is taken from ``known`` where there is one.
-
-        Raises:
-            DicomRefused: it is no DICOM object.
-            OSError: it cannot be read.
-        """
-        record = scan_file(file, locator="")
-        digest, size = (known.dataset_sha256, known.dataset_size) if known else dataset_sha256(file)
-        return StoredInstance(record=located(record, file.stat().st_size), dataset_sha256=digest, dataset_size=size)
 
     def enter(self, manifest: LockedManifest, stored: Sequence[StoredInstance]) -> None:
         """Enter stored objects into their study's manifest, then into the index; both are durable afterwards.
@@ -247,7 +261,7 @@ class Holdings:
                 if record.sop_instance_uid in manifest.instances:
                     return 0
                 folders.sync()
-                manifest.append(stored=[self.examine(place.path)])
+                manifest.append(stored=[examine_stored(place.path)])
         except DicomRefused as refusal:
             return Refused(locator=locator, code=refusal.code, reason=str(refusal), offset=refusal.offset)
         except ValueError as error:

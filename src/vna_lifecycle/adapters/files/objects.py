@@ -15,11 +15,12 @@ def fetch_files(tree: Tree, wanted: Iterable[InstanceRecord]) -> Iterator[Fetche
     Raises:
         ArchiveUnreachable: the root went away.
     """
+    tree.check()
     for record in wanted:
-        tree.check()
         try:
             place = tree.find(record.locator)
         except FileNotFoundError:
+            tree.check()
             yield FetchFailure(record=record, code="missing-file", message="there is no file at this locator any more")
         except ValueError as error:
             yield FetchFailure(record=record, code="bad-locator", message=str(error))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -16,12 +17,13 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from vna_lifecycle.adapters.files.durable import Folders, copy_bytes, forget_cached, sync_all, write_error
-from vna_lifecycle.adapters.files.holdings import Holdings
+from vna_lifecycle.adapters.files.holdings import Holdings, examine_stored, stored_line
 from vna_lifecycle.adapters.files.incoming import incoming_folder
 from vna_lifecycle.adapters.files.layout import object_position
 from vna_lifecycle.adapters.files.manifest import LockedManifest, StoredInstance, locked_manifest
 from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256
+from vna_lifecycle.dicom.source import descriptor_source
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef, StudyUID
 from vna_lifecycle.ports import ConflictClass, Fetched, Outcome, Receipt, StoreFailure
@@ -76,14 +78,14 @@ class Store:
         answers: list[_Answer] = []
         by_study: dict[StudyUID, list[_Staged]] = {}
         with incoming_folder(self._tree.root) as folder:
-            copies = _copies(folder, [item for item in batch if not self._taken(item)])
-            for item in batch:
-                copied = copies.get(id(item))
-                staged = copied if isinstance(copied, StoreFailure) else self._stage(item, copied)
-                if isinstance(staged, StoreFailure):
-                    answers.append(staged)
-                else:
-                    by_study.setdefault(staged.stored.record.study_uid, []).append(staged)
+            with _copies(folder, [item for item in batch if not self._taken(item)]) as copies:
+                for item in batch:
+                    copied = copies.get(id(item))
+                    staged = copied if isinstance(copied, StoreFailure) else self._stage(item, copied)
+                    if isinstance(staged, StoreFailure):
+                        answers.append(staged)
+                    else:
+                        by_study.setdefault(staged.stored.record.study_uid, []).append(staged)
             for study_uid, members in by_study.items():
                 answers += self._commit_study(study_uid, members)
         return answers
@@ -91,23 +93,26 @@ class Store:
     def _taken(self, item: Fetched) -> bool:
         return self._tree.path(object_position(item.record.sop_instance_uid)).exists()
 
-    def _stage(self, item: Fetched, file: Path | None) -> _Staged | StoreFailure:
+    def _stage(self, item: Fetched, copied: _Copy | None) -> _Staged | StoreFailure:
         """Look at the copy rather than at what was copied: what it says is what gets stored."""
         uid = item.record.sop_instance_uid
         try:
-            stored = self._holdings.examine(file or item.path, item.digest)
+            if copied:
+                stored = stored_line(descriptor_source(copied.descriptor), item.digest)
+            else:
+                stored = examine_stored(item.path, item.digest)
         except DicomRefused as refusal:
             return StoreFailure(sop_instance_uid=uid, code=refusal.code, message=str(refusal))
         except OSError as error:
-            if file is not None:
+            if copied:
                 raise
             return _unreadable(uid, error)
         if stored.record.sop_instance_uid != uid:
             message = "the file has another SOP Instance UID than its record"
             return StoreFailure(sop_instance_uid=uid, code="uid-mismatch", message=message)
-        if file is not None:
-            _drop_from_cache(file)
-        return _Staged(source=item.path, file=file, stored=stored)
+        if copied:
+            forget_cached(copied.descriptor)
+        return _Staged(source=item.path, file=copied.path if copied else None, stored=stored)
 
     def _commit_study(self, study_uid: StudyUID, members: Sequence[_Staged]) -> list[_Answer]:
         answers: list[_Answer] = []
@@ -148,39 +153,40 @@ class Store:
         if staged.uid not in known:  # a crash, or another process at this moment, left it to be entered
             folders.open(position[:-1])
             folders.changed(position[:-1])
-            entered.append(self._holdings.examine(path))
+            entered.append(examine_stored(path))
         return Receipt(sop_instance_uid=staged.uid, outcome=Outcome.ALREADY_PRESENT)
 
 
-def _copies(folder: Path, items: Sequence[Fetched]) -> dict[int, Path | StoreFailure]:
-    """A durable copy of each item's file under a temporary name, by the item's ``id``."""
-    copies: dict[int, Path | StoreFailure] = {}
+@frozen(kw_only=True)
+class _Copy:
+    """A durable copy under a temporary name, open as long as it is being looked at."""
+
+    path: Path
+    descriptor: int
+
+
+@contextmanager
+def _copies(folder: Path, items: Sequence[Fetched]) -> Iterator[dict[int, _Copy | StoreFailure]]:
+    """A copy of each item's file, by the item's ``id``."""
+    copies: dict[int, _Copy | StoreFailure] = {}
     opened: list[int] = []
     try:
         for number, item in enumerate(items):
             try:
-                reading = item.path.open("rb")
+                reading = item.path.open("rb", buffering=0)
             except OSError as error:
                 copies[id(item)] = _unreadable(item.record.sop_instance_uid, error)
                 continue
             with reading:
-                file = folder / f"{number}.dcm"
-                opened.append(os.open(file, _NEW, 0o440))  # read only: nothing may write to it again
-                copy_bytes(reading, opened[-1])
-                copies[id(item)] = file
+                path = folder / f"{number}.dcm"
+                opened.append(os.open(path, _NEW, 0o440))  # read only: nothing may write to it again
+                copy_bytes(reading.fileno(), opened[-1])
+                copies[id(item)] = _Copy(path=path, descriptor=opened[-1])
         sync_all(opened)
+        yield copies
     finally:
         for descriptor in opened:
             os.close(descriptor)
-    return copies
-
-
-def _drop_from_cache(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        forget_cached(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(uid: SOPInstanceUID, error: OSError) -> StoreFailure:
