@@ -76,6 +76,7 @@ class Transfer:
     _paused: bool = field(default=False, init=False)
     _waiting: str = field(default="waiting for the target, or to try again", init=False)
     _lost: int = field(default=0, init=False)
+    _crowded: bool = field(default=False, init=False)
     _seen_working: set[str] = field(factory=set, init=False)
     _pool: Executor | None = field(default=None, init=False)
     _awaiting: Awaiting | None = field(default=None, init=False)
@@ -110,8 +111,7 @@ class Transfer:
         journal.record([(f"transfer/{wave}/ended/{start}", ended)])
         if self._stop is not None:
             raise self._stop
-        held = held_for(journal.catalog, wave)
-        return TransferResult.of(status, outcome=outcome, so_far=self._so_far, held_for=held)
+        return TransferResult.of(status, outcome=outcome, so_far=self._so_far, held_for=held_for(journal.catalog, wave))
 
     # ------------------------------------------------------------------------------------------------ the loop
 
@@ -179,8 +179,8 @@ class Transfer:
         return "" if self.allowance() > 0 else "outside the transfer window"
 
     def _room(self) -> int:
-        saturated = self._awaiting is not None and self._awaiting.batches.saturated
-        # One more study than workers, so that none idles while the coordinator writes.
+        saturated = (self._crowded and self._flights) or (self._awaiting and self._awaiting.batches.saturated)
+        # One more study than workers, so that none idles while the coordinator writes; none until others made room.
         return 0 if saturated else self.policy.workers + 1
 
     def _todo(self, wave: str, *, retry: bool) -> Iterator[StudyWork]:
@@ -210,8 +210,7 @@ class Transfer:
         self._flights[self._call(task, *arguments)] = flight
 
     def _call(self, task: Callable[..., Any], *arguments: object) -> Future[Any]:
-        if self._pool is None:
-            self._pool = self.executor()
+        self._pool = self._pool or self.executor()
         try:
             return self._pool.submit(task, self.bench, *arguments)
         except BrokenExecutor:
@@ -234,7 +233,7 @@ class Transfer:
             flight = self._flights.pop(future)
             error = future.exception()
             if error is None:
-                self._lost = 0
+                self._lost, self._crowded = 0, False
                 told, step = self._take(flight, self._after(flight, future.result()))
             else:
                 told, step = self._trouble(flight, error)
@@ -327,7 +326,8 @@ class Transfer:
         if flight.phase == "stage" and self._awaiting is not None:
             return self._staging_trouble(self._awaiting, flight, error)
         if isinstance(error, DiskFull) and self._flights:
-            return [], self._requeue(flight, self.clock())  # room comes back when the others have landed
+            self._crowded = True
+            return [], self._requeue(flight, self.clock())
         if isinstance(error, StorageError):
             self._stop = error
             return [], self._done(flight)
