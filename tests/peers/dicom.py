@@ -35,7 +35,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     echo,
     request,
 )
-from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.errors import ArchiveError, StorageError
 from vna_lifecycle.model.identity import AETitle
 
 OURS = AETitle("VNA_TEST")
@@ -89,6 +89,7 @@ class Gathering:
         self.status = status
         self.arrivals: list[Arrival] = []
         self.offers: list[Offer] = []
+        self.lost: list[StorageError | None] = []
         self._numbers = itertools.count(1)
 
     def place(self, offer: Offer) -> Path | int:
@@ -98,6 +99,9 @@ class Gathering:
     def take(self, arrival: Arrival) -> int:
         self.arrivals.append(arrival)
         return self.status
+
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        self.lost.append(problem)
 
     def by_uid(self) -> dict[str, Arrival]:
         """The last arrival of each SOP instance."""

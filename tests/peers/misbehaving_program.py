@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import ssl
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
@@ -25,6 +26,7 @@ SPECS = tuple(
     for study in range(1, STUDIES + 1)
     for instance in range(1, PER_STUDY + 1)
 )
+CT = "1.2.840.10008.5.1.4.1.1.2"
 BAD = SPECS[PER_STUDY].sop_instance_uid  # the first object of the second study
 CONFIG = """
 [program]
@@ -166,6 +168,13 @@ SOURCES = [
         "offline", Faults(availability="OFFLINE"), states=lacking(STUDIES), findings={"not-fetched-offline": STUDIES}
     ),
     source("nearline", Faults(availability="NEARLINE")),
+    source(
+        "unwilling",
+        Faults(unwilling={CT}),
+        retrieve="get",
+        states=lacking(STUDIES),
+        findings={"not-fetched-not-sent": STUDIES},
+    ),
 ]
 SOURCES += [
     evolve(case, name=f"{case.name}-by-get", retrieve="get")
@@ -197,6 +206,12 @@ TARGETS = [
         Faults(lost=EVERYTHING, store_status=0xC000),
         states=lacking(STUDIES),
         findings={"missing-at-target": STUDIES, "not-stored-cannot-understand": STUDIES},
+    ),
+    target(
+        "unwilling",
+        Faults(unwilling={CT}),
+        states=lacking(STUDIES),
+        findings={"missing-at-target": STUDIES, "not-stored-not-negotiated": STUDIES},
     ),
     target("slow", Faults(late=0.02)),
     *(
@@ -252,12 +267,13 @@ def command(*verb: str, folder: Path) -> tuple[int, dict[str, Any]]:
 
 @define
 class Trial:
-    """A case in a folder: the PACS runs for as long as the ``with`` statement."""
+    """A case in a folder: the PACS runs for as long as the ``with`` statement; with ``tls``, it speaks that."""
 
     case: Case
     folder: Path
     port: int = field(factory=free_port)
     ours: int = field(factory=free_port)
+    tls: ssl.SSLContext | None = None
     pacs: MisbehavingPacs = field(init=False)
 
     def __enter__(self) -> Trial:
@@ -273,7 +289,7 @@ class Trial:
             self.pacs.close()
         case = self.case
         objects = [dicom_bytes(spec) for spec in case.specs] if case.side == "source" else []
-        self.pacs = MisbehavingPacs(objects, destinations={"US": self.ours})
+        self.pacs = MisbehavingPacs(objects, destinations={"US": self.ours}, tls=self.tls)
         self.pacs.port = self.port
         self.pacs.__enter__()
         if self.is_there_from_the_beginning:

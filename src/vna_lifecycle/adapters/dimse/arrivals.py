@@ -59,6 +59,9 @@ class Arrivals:
             self._changed.notify_all()
         return 0
 
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """Nothing is kept of it: whoever sends it is told, and sends it again."""
+
     def of(self, sop_instance_uid: str) -> tuple[Path, ...]:
         """What came under this UID: one file for each content."""
         with self._changed:

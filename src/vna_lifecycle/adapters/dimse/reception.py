@@ -26,7 +26,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     Service,
 )
 from vna_lifecycle.dicom.part10 import EXPLICIT_BIG
-from vna_lifecycle.errors import ArchiveError, ConfigurationError
+from vna_lifecycle.errors import ArchiveError, ConfigurationError, StorageError
 
 _LOG: Final = logging.getLogger(__name__)
 _LARGEST_ID: Final = 0xFFFF
@@ -63,6 +63,10 @@ class Taker(Protocol):
 
     def take(self, arrival: Arrival) -> int:
         """The object is there; the status for the sender."""
+        ...
+
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """The object did not come, because of the disk where there is a ``problem``."""
         ...
 
 
@@ -186,6 +190,13 @@ class Reception:
         with self._lock:
             taker = self._coming.pop(arrival.path, None)
         return 0 if taker is None else taker.take(arrival)
+
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """Tell whoever wanted the object."""
+        with self._lock:
+            taker = self._coming.pop(path, None)
+        if taker is not None:
+            taker.lose(path, problem)
 
     def report(self, report: CommitmentReport) -> None:
         """Keep an answer to a request for storage commitment where it was asked for.

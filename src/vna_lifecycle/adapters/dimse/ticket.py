@@ -79,6 +79,10 @@ class Ticket:
         self.on_arrival()
         return 0
 
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """Note what the disk has against the objects; what the sender broke off is asked for again."""
+        self.problem = self.problem or problem
+
     def ready(self) -> Iterator[Fetched]:
         """What arrived and was not told yet."""
         while self._ready:
@@ -114,3 +118,7 @@ class Inline:
     def take(self, arrival: Arrival) -> int:
         """As the ticket."""
         return self._ticket.take(arrival)
+
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """As the ticket."""
+        self._ticket.lose(path, problem)

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from vna_lifecycle.adapters.dimse.wire.hashing import Digest
 from vna_lifecycle.adapters.dimse.wire.storing import Originator
+from vna_lifecycle.errors import StorageError
 
 
 @frozen(kw_only=True)
@@ -66,4 +67,8 @@ class Sink(Protocol):
 
         Raising `StorageError` tells the sender that it was not taken (A700); the file is removed.
         """
+        ...
+
+    def lose(self, path: Path, problem: StorageError | None) -> None:
+        """What was to come to this path did not: the sender stopped, or the disk has a ``problem``. It is removed."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from functools import lru_cache
@@ -18,7 +19,7 @@ from vna_lifecycle.adapters.dimse.wire.peer import Accepted
 from vna_lifecycle.adapters.dimse.wire.reasons import violation
 from vna_lifecycle.adapters.dimse.wire.status import OUT_OF_RESOURCES, PROCESSING_FAILURE
 from vna_lifecycle.adapters.dimse.wire.storing import Originator
-from vna_lifecycle.errors import StorageError
+from vna_lifecycle.errors import DiskFull, StorageError
 
 _LOG: Final = logging.getLogger(__name__)
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -96,7 +97,7 @@ def receive(
         status = place
         _drop(link, context, patience)
     else:
-        arrival = _written(link, context, offer, place, patience, limit)
+        arrival = _written(link, context, offer, sink, place, patience, limit)
         status = OUT_OF_RESOURCES if arrival is None else _taken(sink, arrival)
     respond(link, context, command, status)
     return status
@@ -124,41 +125,53 @@ def _taken(sink: Sink, arrival: Arrival) -> int:
     return status
 
 
+def _storage_error(trouble: OSError, path: Path) -> StorageError:
+    if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Free some disk space; then resume."
+        return DiskFull("no space is left for an object that was received", path=path, hint=hint)
+    hint = "See that the disk is mounted and that this user may write there."
+    return StorageError(f"an object that was received cannot be written: {trouble.strerror}", path=path, hint=hint)
+
+
 def _drop(link: Link, context: Accepted, patience: float) -> None:
     for _ in link.fragments(context, patience):
         pass
 
 
 def _written(
-    link: Link, context: Accepted, offer: Offer, path: Path, patience: float, limit: int | None
+    link: Link, context: Accepted, offer: Offer, sink: Sink, path: Path, patience: float, limit: int | None
 ) -> Arrival | None:
-    """The object in its file; None where the disk did not take it, or it is larger than ``limit``."""
+    """The object in its file; None where the disk did not take it, or it is larger than ``limit``: the sink is told."""
     digest = link.channel.hashing.begin()
     header = head = file_header(offer)
     size = 0
     try:
         descriptor = os.open(path, _CREATE, 0o600)
-    except OSError:
+    except OSError as trouble:
+        sink.lose(path, _storage_error(trouble, path))
         _drop(link, context, patience)
         return None
-    problem, whole = False, False
+    problem: StorageError | None = None
+    whole = too_long = False
     try:
         for piece in link.fragments(context, patience):
             size += len(piece)
-            if problem or (limit is not None and size > limit):
-                problem = True
+            too_long = limit is not None and size > limit
+            if problem or too_long:
                 continue
             try:
                 digest.update(piece)
-                problem = os.writev(descriptor, (head, piece)) != len(head) + len(piece)
+                if os.writev(descriptor, (head, piece)) != len(head) + len(piece):
+                    problem = _storage_error(OSError(errno.ENOSPC, ""), path)
                 head = b""
-            except OSError:
-                problem = True
-        whole = not problem
+            except OSError as trouble:
+                problem = _storage_error(trouble, path)
+        whole = not problem and not too_long
     finally:
         os.close(descriptor)
         if not whole:
             path.unlink(missing_ok=True)
+            sink.lose(path, problem)
     if not whole:
         return None
     return Arrival(

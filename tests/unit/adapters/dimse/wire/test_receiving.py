@@ -235,9 +235,14 @@ def test_an_object_that_is_too_large_is_not_taken_and_the_next_is(tmp_path: Path
     with receiving(sink, limits=Limits(max_object=size)) as receiver:
         assert sending(receiver, large, small) == [0xA700, 0]
     assert [path.stat().st_size for path in sink.folder.iterdir()] == [sink.arrivals[0].size]
+    assert sink.lost == [None]
 
 
-def test_a_full_disk_is_out_of_resources_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("short", [False, True])
+def test_a_full_disk_is_out_of_resources_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    """Whoever wanted the object hears of it; also where only a part of it was written."""
     sink = Gathering(tmp_path / "in")
     sink.folder.mkdir()
     write = os.writev
@@ -245,6 +250,8 @@ def test_a_full_disk_is_out_of_resources_and_leaves_nothing(tmp_path: Path, monk
 
     def filling(descriptor: int, data: tuple[bytes, ...]) -> int:
         if full.is_set() and "/in/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            if short:
+                return write(descriptor, (data[0],))
             raise OSError(28, "No space left on device")
         return write(descriptor, data)
 
@@ -258,6 +265,8 @@ def test_a_full_disk_is_out_of_resources_and_leaves_nothing(tmp_path: Path, monk
     assert isinstance(first, StoreAnswer)
     assert first.status == 0xA700
     assert len(list(sink.folder.iterdir())) == len(sink.arrivals)
+    assert isinstance(sink.lost[0], DiskFull)
+    assert sink.lost[0].hint
 
 
 def test_a_path_that_exists_is_never_written_over(tmp_path: Path) -> None:
@@ -268,6 +277,7 @@ def test_a_path_that_exists_is_never_written_over(tmp_path: Path) -> None:
     with receiving(sink) as receiver:
         assert sending(receiver, outgoing(tmp_path, 1), outgoing(tmp_path, 2)) == [0xA700, 0]
     assert precious.read_text() == "precious"
+    assert [str(problem) for problem in sink.lost] == ["an object that was received cannot be written: File exists"]
 
 
 # ---------------------------------------------------------------------------------------------- by hand, byte by byte
