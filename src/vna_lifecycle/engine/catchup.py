@@ -177,7 +177,7 @@ def _look(
         now = fetch_again(bench, journal.catalog, study, target)
     finally:
         bench.clear(study.label)
-    if now.cancelled or bench.cancelled.is_set():
+    if bench.cancelled.is_set():
         raise KeyboardInterrupt
     seen = drift(journal.manifest(work.manifest_ref), now)
     undecided = bool(seen.new or seen.other) and bool(own_copies(journal, work).corrected)

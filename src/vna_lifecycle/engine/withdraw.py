@@ -110,7 +110,6 @@ def withdraw_wave(
     Raises:
         StateError: the target has no way to take copies back, or nothing of the study can be.
     """
-    journal.sync()
     total = 1 if request.study else journal.catalog.wave_status(wave).studies
     withdrawn = kept = instances = older = 0
     for number, work in enumerate([_only(journal, wave, request.study)] if request.study else _work(journal, wave), 1):
@@ -197,7 +196,7 @@ class Withdrawal:
             return removal
         token = f"{study.label}/{removal.own.sha256[:16]}"
         self._intend(removal, token)
-        answers = list(withdraws.withdraw(study, removal.own)) if removal.own.entries else []
+        answers = list(withdraws.withdraw(study, removal.own))
         after = self._look(own)
         if after is None:
             return None  # nothing is known: the next withdrawal goes on from here
@@ -241,7 +240,7 @@ class Withdrawal:
             now = fetch_again(self.bench, self.journal.catalog, study, self.target)
         finally:
             self.bench.clear(study.label)
-        if now.cancelled or self.bench.cancelled.is_set():
+        if self.bench.cancelled.is_set():
             return None
         held, unknown = contents_of(now), awaited(now)
         mine = {entry.sop_instance_uid: meant for entry, meant in there.ours}
