@@ -392,3 +392,62 @@ def test_a_dry_run_tells_what_would_stay_without_a_finding(world: Any) -> None:
 def test_the_words_of_a_result_say_what_went_and_what_stayed(changes: dict[str, int], words: str) -> None:
     result = WithdrawResult(wave="all", withdrawn=2, kept=0, instances=3)
     assert str(evolve(result, **changes)) == words
+
+
+def test_a_withdrawal_that_is_cancelled_after_its_removals_is_ended_by_the_next(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = moved(world)
+    look, looks = Withdrawal._look, []
+
+    with w.open() as program:
+
+        def cancelled(withdrawal: Withdrawal, own: Any) -> Any:
+            looks.append(own)
+            if len(looks) == 2:
+                program.cancel()
+            return look(withdrawal, own)
+
+        monkeypatch.setattr(Withdrawal, "_look", cancelled)
+        assert program.withdraw("all", by="mallory", reason="wrong rule").withdrawn == 0
+        assert states(program) == {"withdrawing": 1, "transferred": 1}
+    monkeypatch.undo()
+    with w.open() as program:
+        assert program.withdraw("all", by="mallory", reason="wrong rule").withdrawn == 2
+    assert w.target.files == {}
+
+
+def test_a_withdrawal_leaves_nothing_in_the_spool(world: Any) -> None:
+    w = moved(world)
+    with w.open() as program:
+        program.withdraw("all", by="mallory", reason="wrong rule")
+        assert [path for path in (w.folder / "spool").rglob("*") if path.is_file()] == []
+
+
+def test_a_copy_that_is_listed_and_not_served_is_not_gone_for_the_next_withdrawal_either(world: Any) -> None:
+    w = moved(world)
+    w.target.plan.faults += [Lose(on="withdraw", nth=nth) for nth in (1, 2, 3, 4)]
+    with w.open() as program:
+        assert program.withdraw("all", by="mallory", reason="wrong rule").kept == 2
+        w.target.plan.faults[:] = [Drop(on="fetch", nth=nth) for nth in range(1, 60)]
+        assert program.withdraw("all", by="mallory", reason="wrong rule").withdrawn == 2
+    assert w.target.files == {}
+
+
+def test_a_copy_that_the_target_does_not_list_is_not_removed_while_the_source_holds_none(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = moved(world)
+    lost = dicom_bytes(TWO_STUDIES[0])
+    for locator in [key for key, data in w.source.files.items() if data == lost]:
+        del w.source.files[locator]
+    listed = _Reads.list_instances
+
+    def hiding(reads: Any, study: Any) -> Any:
+        hidden = TWO_STUDIES[0].sop_instance_uid if reads._state is w.target else ""
+        return (record for record in listed(reads, study) if record.sop_instance_uid != hidden)
+
+    monkeypatch.setattr(_Reads, "list_instances", hiding)
+    with w.open() as program:
+        program.withdraw("all", by="mallory", reason="wrong rule")
+    assert list(w.target.files.values()) == [lost]
