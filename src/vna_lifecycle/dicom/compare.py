@@ -125,7 +125,7 @@ def entry_of(path: Path, examined: Examined, *, decoded: bool = False, encoding:
         series_uid=record.series_uid,
         sop_class_uid=record.sop_class_uid,
         transfer_syntax=record.transfer_syntax,
-        size=path.stat().st_size,
+        size=path.stat().st_size if record.size is None else record.size,
         digest=digest,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vna_lifecycle.engine.tasks import Workbench
+from vna_lifecycle.engine.tasks import Workbench, size_of
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.ports import Batch, Done, Fetched, ImportsInBatches, JobToken, Pending, Staged, StoreFailure
@@ -21,7 +21,7 @@ def stage_study(
     refused: list[StoreFailure] = []
     for batch, instances in shares:
         answers: dict[str, Staged | StoreFailure] = {}
-        sizes = {item.record.sop_instance_uid: item.path.stat().st_size for item in instances}
+        sizes = {item.record.sop_instance_uid: size_of(item) for item in instances}
         for answer in imports.stage(batch, study, instances):
             answers[answer.sop_instance_uid] = answer
             bench.pace.consume(sizes.get(answer.sop_instance_uid, 0), bench.cancelled)

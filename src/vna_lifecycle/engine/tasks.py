@@ -265,7 +265,7 @@ def store_study(
         message = "the target cannot be written"
         return tuple(_unanswered(item, "no-store", message) for item in instances)
     answers: dict[str, Receipt | StoreFailure] = {}
-    sizes = {item.record.sop_instance_uid: item.path.stat().st_size for item in instances}
+    sizes = {item.record.sop_instance_uid: size_of(item) for item in instances}
     for answer in store.store(study, instances):
         answers[answer.sop_instance_uid] = answer
         bench.pace.consume(sizes.get(answer.sop_instance_uid, 0), bench.cancelled)
@@ -275,6 +275,11 @@ def store_study(
     return tuple(
         answers.get(item.record.sop_instance_uid) or _unanswered(item, "no-answer", silent) for item in instances
     )
+
+
+def size_of(item: Fetched) -> int:
+    """An object's bytes, for the pace: as listed, or else as they lie there."""
+    return item.path.stat().st_size if item.record.size is None else item.record.size
 
 
 def _unanswered(item: Fetched, code: str, message: str) -> StoreFailure:
@@ -337,7 +342,7 @@ def _fetched(bench: Workbench, items: Iterator[Fetched | FetchFailure]) -> Itera
         if bench.cancelled.is_set():
             return
         if isinstance(item, Fetched):
-            bench.pace.consume(item.path.stat().st_size, bench.cancelled)
+            bench.pace.consume(size_of(item), bench.cancelled)
         yield item
 
 
