@@ -14,34 +14,19 @@ import pytest
 import stamina
 from attrs import evolve
 
+from peers.one_object import SPEC, fetch, left_in, record
 from peers.scripted_web import ANSWERS, PARTS, Reply, Scripted, answers, retrieved
 from vna_lifecycle.adapters.dicomweb import connection as wire
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
-from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt, StoreFailure, StudyQuery
-from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
+from vna_lifecycle.testing.conformance import EXAMPLES, site
 from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.objects import dicom_bytes
 
-_SPEC = EXAMPLES[0]
+ATTEMPTS = 1
 _PATIENCE = 0.5
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    scripted = Scripted()
-    with stamina.set_testing(True, attempts=1, cap=True):
-        yield scripted
-    scripted.close()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    scripted = Scripted()
-    yield scripted
-    scripted.close()
 
 
 @pytest.fixture
@@ -49,19 +34,6 @@ def archive(server: Scripted, tmp_path: Path) -> Iterator[Archive]:
     opened = open_dicomweb(DicomwebSettings(url=server.url, read_timeout=_PATIENCE), site(tmp_path))
     yield opened
     opened.reads.close()
-
-
-def record() -> InstanceRecord:
-    uid = _SPEC.sop_instance_uid
-    return InstanceRecord(locator=f"{_SPEC.study_uid}/{_SPEC.series_uid}/{uid}", sop_instance_uid=uid)
-
-
-def fetch(archive: Archive, folder: Path, wanted: Iterable[InstanceRecord]) -> list[Fetched | FetchFailure]:
-    return list(archive.reads.fetch(study_of(_SPEC), list(wanted), FolderSpool(folder / "spool")))
-
-
-def left_in(folder: Path) -> int:
-    return len(list((folder / "spool").iterdir()))
 
 
 # ----------------------------------------------------------------------------------------------------- for ever
@@ -89,7 +61,7 @@ def test_headers_that_trickle_are_given_up(server: Scripted, archive: Archive) -
 
 def test_a_body_that_trickles_is_given_up(server: Scripted, archive: Archive, tmp_path: Path) -> None:
     server.script = lambda *_: (200, {"Content-Type": PARTS}, server.trickle(b"--XX\r\n", _PATIENCE / 10))
-    (item,) = fetch(archive, tmp_path, [record()])
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert (item.code, item.transient) == ("broken-answer", True)
     assert left_in(tmp_path) == 0
@@ -106,7 +78,7 @@ def test_an_answer_that_is_long_but_comes_at_a_pace_is_taken(
     server: Scripted, archive: Archive, tmp_path: Path
 ) -> None:
     """It lasts longer than the time limit, which is for each piece."""
-    status, headers, body = retrieved(_SPEC)
+    status, headers, body = retrieved(SPEC)
     assert isinstance(body, bytes)
     slices = [body[at : at + 100] for at in range(0, len(body), 100)]
 
@@ -116,9 +88,9 @@ def test_an_answer_that_is_long_but_comes_at_a_pace_is_taken(
             time.sleep(1.5 * _PATIENCE / len(slices))
 
     server.script = lambda *_: (status, headers, slowly())
-    (item,) = fetch(archive, tmp_path, [record()])
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, Fetched)
-    assert item.path.read_bytes() == dicom_bytes(_SPEC)
+    assert item.path.read_bytes() == dicom_bytes(SPEC)
 
 
 def endless(piece: bytes) -> Iterator[bytes]:
@@ -148,7 +120,7 @@ def test_parts_that_have_no_end_are_given_up(
     server: Scripted, archive: Archive, tmp_path: Path, body: Callable[[], Iterable[bytes]]
 ) -> None:
     server.script = lambda *_: (200, {"Content-Type": PARTS}, body())
-    (item,) = fetch(archive, tmp_path, [record()])
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert item.code == "broken-answer"
     assert left_in(tmp_path) == 0
@@ -162,11 +134,11 @@ def test_a_series_that_goes_on_with_other_objects_for_ever_is_asked_for_singly(
     def script(method: str, path: str, body: bytes) -> Reply:
         if "/instances/" not in path:
             return 200, {"Content-Type": PARTS}, endless(other)
-        return retrieved(_SPEC) if path.endswith(_SPEC.sop_instance_uid) else (404, {}, b"")
+        return retrieved(SPEC) if path.endswith(SPEC.sop_instance_uid) else (404, {}, b"")
 
     server.script = script
     absent = evolve(record(), locator=record().locator + ".7", sop_instance_uid=record().sop_instance_uid)
-    found = fetch(archive, tmp_path, [record(), absent])
+    found = fetch(archive, tmp_path, record(), absent)
     assert sorted(type(item).__name__ for item in found) == ["FetchFailure", "Fetched"]
     assert left_in(tmp_path) == 1
 
@@ -185,7 +157,7 @@ def test_a_retrieval_that_is_called_off_ends(server: Scripted, tmp_path: Path) -
             yield piece
 
     server.script = lambda *_: (200, {"Content-Type": PARTS}, parts())
-    assert fetch(archive, tmp_path, [record(), evolve(record(), locator=record().locator + ".7")]) == []
+    assert fetch(archive, tmp_path, record(), evolve(record(), locator=record().locator + ".7")) == []
     assert begun.is_set()
     archive.reads.close()
 
@@ -194,12 +166,12 @@ def test_headers_that_are_none_are_not_logged_with_the_name_of_a_study(
     server: Scripted, archive: Archive, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """urllib3 warns of such, with the URL."""
-    status, headers, body = retrieved(_SPEC)
+    status, headers, body = retrieved(SPEC)
     server.script = lambda *_: (status, {**headers, "X": "y\r\nno header"}, body)
     with caplog.at_level(1):
-        (item,) = fetch(archive, tmp_path, [record()])
+        (item,) = fetch(archive, tmp_path)
     assert isinstance(item, Fetched)
-    assert _SPEC.study_uid not in caplog.text
+    assert SPEC.study_uid not in caplog.text
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
 
 
@@ -212,7 +184,7 @@ def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
 ) -> None:
     server.script = lambda *_: (status, {"Location": elsewhere.url + "/studies"}, b"")
     with pytest.raises(ArchiveRefused, match="a retrieval by sending us to another place"):
-        fetch(archive, tmp_path, [record()])
+        fetch(archive, tmp_path)
     assert archive.stores is not None
     for place in (elsewhere.url + "/studies", "/dicom/other"):  # what was sent is never sent again, even at home
         server.seen.clear()
@@ -220,7 +192,7 @@ def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
             (status, {"Location": place}, b"") if method == "POST" else answers()
         )
         with pytest.raises(ArchiveRefused, match="a store request by sending us to another place"):
-            list(archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(place)}", [_SPEC])))
+            list(archive.stores.store(study_of(SPEC), written(tmp_path / f"in{len(place)}", [SPEC])))
         assert [method for method, _, _ in server.seen].count("POST") == 1
     assert elsewhere.seen == []
 
@@ -232,19 +204,19 @@ def test_no_retrieval_and_no_store_follows_a_redirect_elsewhere(
 def test_no_odd_place_is_followed(server: Scripted, archive: Archive, tmp_path: Path, place: str) -> None:
     server.script = lambda *_: (302, {"Location": place}, b"")
     with pytest.raises(ArchiveRefused, match="another place"):
-        fetch(archive, tmp_path, [record()])
+        fetch(archive, tmp_path)
 
 
 def test_a_redirect_at_home_is_followed_but_not_in_a_circle(server: Scripted, archive: Archive, tmp_path: Path) -> None:
     server.script = lambda method, path, body: (
-        retrieved(_SPEC) if path == "/moved" else (302, {"Location": "/moved"}, b"")
+        retrieved(SPEC) if path == "/moved" else (302, {"Location": "/moved"}, b"")
     )
-    (item,) = fetch(archive, tmp_path, [record()])
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, Fetched)
     server.seen.clear()
     server.script = lambda *_: (302, {"Location": "/dicom/again"}, b"")
     with pytest.raises(ArchiveRefused):
-        fetch(archive, tmp_path, [record()])
+        fetch(archive, tmp_path)
     assert len(server.seen) == 4
 
 
@@ -254,18 +226,18 @@ def test_no_url_in_an_answer_is_ever_asked(
     """Neither Retrieve URLs nor Bulk Data URIs: objects come whole from the one archive, or not at all."""
     url = f"{elsewhere.url}/studies/1"
     found = {
-        "0020000D": {"vr": "UI", "Value": [_SPEC.study_uid]},
-        "0020000E": {"vr": "UI", "Value": [_SPEC.series_uid]},
-        "00080018": {"vr": "UI", "Value": [_SPEC.sop_instance_uid]},
+        "0020000D": {"vr": "UI", "Value": [SPEC.study_uid]},
+        "0020000E": {"vr": "UI", "Value": [SPEC.series_uid]},
+        "00080018": {"vr": "UI", "Value": [SPEC.sop_instance_uid]},
         "00081190": {"vr": "UR", "Value": [url]},
         "7FE00010": {"vr": "OW", "BulkDataURI": url},
         "00100010": {"vr": "PN", "BulkDataURI": url},
     }
     search = 200, {"Content-Type": ANSWERS}, json.dumps([found]).encode()
     headers = {"Content-Type": PARTS, "Content-Location": url, "Link": f"<{url}>"}
-    server.script = lambda method, path, body: search if "?" in path else (200, headers, retrieved(_SPEC)[2])
-    listed = list(archive.reads.list_instances(study_of(_SPEC)))
-    (item,) = fetch(archive, tmp_path, listed)
+    server.script = lambda method, path, body: search if "?" in path else (200, headers, retrieved(SPEC)[2])
+    listed = list(archive.reads.list_instances(study_of(SPEC)))
+    (item,) = fetch(archive, tmp_path, *listed)
     assert isinstance(item, Fetched)
     assert elsewhere.seen == []
 
@@ -293,7 +265,7 @@ def test_a_store_is_judged_instance_by_instance_under_any_status(
         (status, {"Content-Type": ANSWERS}, json.dumps(body).encode()) if method == "POST" else answers()
     )
     assert archive.stores is not None
-    got = {answer.sop_instance_uid: answer for answer in archive.stores.store(study_of(_SPEC), items)}
+    got = {answer.sop_instance_uid: answer for answer in archive.stores.store(study_of(SPEC), items)}
     first, second, third, fourth = (got[uid] for uid in (one, two, three, four))
     assert isinstance(first, Receipt) and first.warnings == ()
     assert isinstance(second, Receipt) and second.warnings == ("B007",)
@@ -310,7 +282,7 @@ def test_a_store_whose_answer_says_nothing_is_no_success(server: Scripted, archi
         server.script = lambda method, path, sent, body=body: (  # type: ignore[misc]
             (200, {"Content-Type": ANSWERS}, body) if method == "POST" else answers()
         )
-        (answer,) = archive.stores.store(study_of(_SPEC), written(tmp_path / f"in{len(body)}", [_SPEC]))
+        (answer,) = archive.stores.store(study_of(SPEC), written(tmp_path / f"in{len(body)}", [SPEC]))
         assert isinstance(answer, StoreFailure)
         assert (answer.code, answer.transient) == ("not-acknowledged", True)
 
@@ -329,7 +301,7 @@ class Storing(Scripted):
         if method == "GET" and "?" not in path:
             return next(retrieved(spec) for spec in kept if path.endswith(spec.sop_instance_uid))
         if method == "GET":
-            found = [{"0020000D": _SPEC.study_uid}] if kept else []
+            found = [{"0020000D": SPEC.study_uid}] if kept else []
             if "/instances" in urlsplit(path).path:
                 found = [{"00080018": spec.sop_instance_uid, "0020000E": spec.series_uid} for spec in kept]
             return answers(*found)
@@ -347,7 +319,7 @@ class Storing(Scripted):
         archive = open_dicomweb(DicomwebSettings(url=self.url), site(folder))
         assert archive.stores is not None
         try:
-            found = archive.stores.store(study_of(_SPEC), written(folder / "in", EXAMPLES[:4]))
+            found = archive.stores.store(study_of(SPEC), written(folder / "in", EXAMPLES[:4]))
             return {answer.sop_instance_uid: answer for answer in found}
         finally:
             archive.reads.close()

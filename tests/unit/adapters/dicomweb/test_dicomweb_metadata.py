@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from vna_lifecycle.ports import Archive
 from vna_lifecycle.testing.conformance import EXAMPLES, site
 from vna_lifecycle.testing.conformance.case import study_of, written
 
+ATTEMPTS = 2
 _STUDY, _SERIES = "1.2.3", "1.2.3.4"
 _CT, _MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 _JPEG = "1.2.840.10008.1.2.4.70"
@@ -76,14 +76,6 @@ class Sparse:
     def many(self, count: int) -> None:
         """List ``count`` series of one instance."""
         self.listed = [{"00080018": f"{_SERIES}.{n}.1", "0020000E": f"{_SERIES}.{n}"} for n in range(count)]
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    scripted = Scripted()
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield scripted
-    scripted.close()
 
 
 @pytest.fixture

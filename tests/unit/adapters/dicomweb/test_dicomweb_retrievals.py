@@ -8,40 +8,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import stamina
 from attrs import evolve
 
+from peers.one_object import SPEC, failure, fetch, record
 from peers.scripted_web import ANSWERS, PARTS, Reply, Scripted, answers, part, retrieved
 from vna_lifecycle.adapters.dicomweb import receiving
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
-from vna_lifecycle.model.identity import SOPInstanceUID
-from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.plugin import SecretReference
 from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Receipt, StudyQuery
-from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
+from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.objects import dicom_bytes
 
-_SPEC = EXAMPLES[0]
-_OBJECT = dicom_bytes(_SPEC)
+ATTEMPTS = 4
+_OBJECT = dicom_bytes(SPEC)
 _MIB = 1 << 20
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    scripted = Scripted()
-    with stamina.set_testing(True, attempts=4, cap=True):
-        yield scripted
-    scripted.close()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[Scripted]:
-    scripted = Scripted()
-    yield scripted
-    scripted.close()
 
 
 @pytest.fixture
@@ -51,24 +34,6 @@ def archive(server: Scripted, tmp_path: Path) -> Iterator[Archive]:
     server.seen.clear()
     yield opened
     opened.reads.close()
-
-
-def record(last: str = "") -> InstanceRecord:
-    uid = _SPEC.sop_instance_uid + last
-    return InstanceRecord(locator=f"{_SPEC.study_uid}/{_SPEC.series_uid}/{uid}", sop_instance_uid=SOPInstanceUID(uid))
-
-
-def fetch(archive: Archive, folder: Path, *wanted: InstanceRecord) -> list[Fetched | FetchFailure]:
-    asked = list(wanted or (record(),))
-    return list(archive.reads.fetch(study_of(_SPEC), asked, FolderSpool(folder / "spool")))
-
-
-def failure(archive: Archive, folder: Path) -> FetchFailure:
-    """Of the one object, of which nothing is left."""
-    (item,) = fetch(archive, folder)
-    assert isinstance(item, FetchFailure)
-    assert list((folder / "spool").iterdir()) == []
-    return item
 
 
 # --------------------------------------------------------------------------------------------------------- pages
@@ -89,7 +54,7 @@ def test_a_login_page_is_no_success_and_stops_the_wave_with_advice(
             fetch(archive, tmp_path)
         else:
             assert archive.stores is not None
-            list(archive.stores.store(study_of(_SPEC), written(tmp_path / "in", [_SPEC])))
+            list(archive.stores.store(study_of(SPEC), written(tmp_path / "in", [SPEC])))
     assert "renew the token" in caught.value.hint
     assert len([method for method, _, _ in server.seen if (method == "POST") == (verb == "store")]) == 1
 
@@ -99,7 +64,7 @@ def test_a_login_page_is_passed_with_a_renewed_token(server: Scripted, tmp_path:
     ours = evolve(site(tmp_path), secret=lambda reference: tokens[-1])
     archive = open_dicomweb(DicomwebSettings(url=server.url, token=SecretReference("file:token")), ours)
     tokens.append("new")
-    server.script = lambda *_: PAGE if server.seen[-1][2]["Authorization"] == "Bearer old" else retrieved(_SPEC)
+    server.script = lambda *_: PAGE if server.seen[-1][2]["Authorization"] == "Bearer old" else retrieved(SPEC)
     (item,) = fetch(archive, tmp_path)
     archive.reads.close()
     assert isinstance(item, Fetched)
@@ -110,7 +75,7 @@ def test_a_store_that_is_answered_with_nothing_under_a_pages_type_is_not_a_page(
 ) -> None:
     server.script = lambda method, path, body: (200, {"Content-Type": "text/html"}, b"") if body else answers()
     assert archive.stores is not None
-    (answer,) = archive.stores.store(study_of(_SPEC), written(tmp_path / "in", [_SPEC]))
+    (answer,) = archive.stores.store(study_of(SPEC), written(tmp_path / "in", [SPEC]))
     assert not isinstance(answer, Receipt)
     assert answer.code == "not-acknowledged"
 
@@ -256,7 +221,7 @@ def test_an_object_that_never_ends_is_given_up_before_it_fills_the_disk(
     def script(method: str, path: str, body: bytes) -> Reply:
         if path.endswith(".7") or "/instances/" not in path:
             return 200, {"Content-Type": kind}, (piece for part in ([head], endless(bytes(65_536))) for piece in part)
-        return retrieved(_SPEC)
+        return retrieved(SPEC)
 
     server.script = script
     found = {item.record.sop_instance_uid: item for item in fetch(archive, tmp_path, record(), record(".7"))}
@@ -276,7 +241,7 @@ def test_an_object_whose_retrieval_breaks_off_at_2_gib_is_told_with_advice_after
     def script(method: str, path: str, body: bytes) -> Reply:
         if path.endswith(".7") or "/instances/" not in path:
             return 200, {"Content-Type": PARTS, "Content-Length": str((2 << 30) + 7_340_944)}, b""
-        return retrieved(_SPEC)
+        return retrieved(SPEC)
 
     server.script = script
     found = {item.record.sop_instance_uid: item for item in fetch(archive, tmp_path, record(), record(".7"))}
@@ -326,7 +291,7 @@ def test_a_busy_archive_is_not_asked_for_every_object_before_it_counts_as_busy(
     """Of 300 objects in three series, each series is asked for once, and one object of each at most a few times."""
     server.script = lambda *_: (503, {"Retry-After": "0"}, b"")
     wanted = [
-        evolve(record(f".{number}"), locator=f"{_SPEC.study_uid}/1.{series}/1.{number}")
+        evolve(record(f".{number}"), locator=f"{SPEC.study_uid}/1.{series}/1.{number}")
         for series in range(3)
         for number in range(100)
     ]

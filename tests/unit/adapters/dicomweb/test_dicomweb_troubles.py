@@ -7,30 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import stamina
 
+from peers.one_object import SPEC, fetch
 from peers.scripted_web import ANSWERS, PARTS, Scripted, part
 from vna_lifecycle.adapters.dicomweb.multipart import BadMultipart, Parts
 from vna_lifecycle.adapters.dicomweb.settings import DicomwebSettings
 from vna_lifecycle.builtin import open_dicomweb
 from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly, ArchiveRefused
 from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.plugin import SecretReference
-from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Receipt, StoreFailure, StudyQuery
-from vna_lifecycle.testing.conformance import EXAMPLES, FolderSpool, site
+from vna_lifecycle.ports import Archive, FetchFailure, Receipt, StoreFailure, StudyQuery
+from vna_lifecycle.testing.conformance import EXAMPLES, site
 from vna_lifecycle.testing.conformance.case import study_of, written
 from vna_lifecycle.testing.objects import dicom_bytes
 
-_SPEC = EXAMPLES[0]
-
-
-@pytest.fixture
-def server() -> Iterator[Scripted]:
-    scripted = Scripted()
-    with stamina.set_testing(True, attempts=2, cap=True):
-        yield scripted
-    scripted.close()
+ATTEMPTS = 2
 
 
 @pytest.fixture
@@ -40,24 +31,14 @@ def archive(server: Scripted, tmp_path: Path) -> Iterator[Archive]:
     opened.reads.close()
 
 
-def _record() -> InstanceRecord:
-    uid = _SPEC.sop_instance_uid
-    return InstanceRecord(locator=f"{_SPEC.study_uid}/{_SPEC.series_uid}/{uid}", sop_instance_uid=uid)
-
-
-def _fetch(archive: Archive, folder: Path) -> Fetched | FetchFailure:
-    (item,) = archive.reads.fetch(study_of(_SPEC), [_record()], FolderSpool(folder / "spool"))
-    return item
-
-
 def test_a_retrieval_that_is_cut_off_is_a_failure_that_may_pass(
     server: Scripted, archive: Archive, tmp_path: Path
 ) -> None:
-    server.script = lambda *_: (200, {"Content-Type": PARTS}, part(dicom_bytes(_SPEC))[:-30])
-    item = _fetch(archive, tmp_path)
+    server.script = lambda *_: (200, {"Content-Type": PARTS}, part(dicom_bytes(SPEC))[:-30])
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert (item.code, item.transient) == ("broken-answer", True)
-    assert _SPEC.study_uid not in item.message
+    assert SPEC.study_uid not in item.message
 
 
 @pytest.mark.parametrize(
@@ -74,14 +55,14 @@ def test_a_status_about_one_object_is_that_objects_failure(
     server: Scripted, archive: Archive, tmp_path: Path, status: int, code: str, transient: bool
 ) -> None:
     server.script = lambda *_: (status, {}, b"")
-    item = _fetch(archive, tmp_path)
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert (item.code, item.transient) == (code, transient)
 
 
 def test_another_object_than_the_wanted_one_is_noticed(server: Scripted, archive: Archive, tmp_path: Path) -> None:
     server.script = lambda *_: (200, {"Content-Type": PARTS}, part(dicom_bytes(EXAMPLES[1])))
-    item = _fetch(archive, tmp_path)
+    (item,) = fetch(archive, tmp_path)
     assert isinstance(item, FetchFailure)
     assert item.code == "uid-mismatch"
 
@@ -89,7 +70,7 @@ def test_another_object_than_the_wanted_one_is_noticed(server: Scripted, archive
 def test_a_busy_archive_says_when_to_come_again(server: Scripted, archive: Archive, tmp_path: Path) -> None:
     server.script = lambda *_: (429, {"Retry-After": "120"}, b"")
     with pytest.raises(ArchiveError) as caught:
-        _fetch(archive, tmp_path)
+        fetch(archive, tmp_path)
     assert (caught.value.transient, caught.value.retry_after) == (True, 120.0)
 
 
@@ -111,7 +92,7 @@ def test_an_expired_token_is_told_by_name_without_being_shown(server: Scripted, 
     archive = open_dicomweb(settings, site(tmp_path))
     server.script = lambda *_: (401, {}, b"")
     with pytest.raises(ArchiveRefused, match="credentials") as caught:
-        _fetch(archive, tmp_path)
+        fetch(archive, tmp_path)
     archive.reads.close()
     assert not caught.value.transient
     assert "renew" in caught.value.hint
@@ -154,7 +135,7 @@ def test_the_body_and_not_the_status_says_what_was_stored(server: Scripted, arch
         [_item(third, t00081197=0xA700)],
     )
     assert archive.stores is not None
-    answers = {answer.sop_instance_uid: answer for answer in archive.stores.store(study_of(_SPEC), items)}
+    answers = {answer.sop_instance_uid: answer for answer in archive.stores.store(study_of(SPEC), items)}
     one, two, three, four = (answers[uid] for uid in (first, second, third, fourth))
     assert isinstance(one, Receipt) and one.warnings == ()
     assert isinstance(two, Receipt) and two.warnings == ("B000",)
@@ -166,9 +147,9 @@ def test_a_failure_without_a_known_reason_is_not_taken_to_pass(
     server: Scripted, archive: Archive, tmp_path: Path
 ) -> None:
     items = written(tmp_path / "in", EXAMPLES[:1])
-    _stow(server, 409, [], [_item(_SPEC.sop_instance_uid, t00081197=0x1234)])
+    _stow(server, 409, [], [_item(SPEC.sop_instance_uid, t00081197=0x1234)])
     assert archive.stores is not None
-    (answer,) = archive.stores.store(study_of(_SPEC), items)
+    (answer,) = archive.stores.store(study_of(SPEC), items)
     assert isinstance(answer, StoreFailure)
     assert (answer.code, answer.transient) == ("refused", False)
     assert "1234" in answer.message
@@ -180,7 +161,7 @@ def test_an_archive_without_stow_is_read_only(server: Scripted, archive: Archive
     )
     assert archive.stores is not None
     with pytest.raises(ArchiveReadOnly):
-        list(archive.stores.store(StudyRef(study_uid=_SPEC.study_uid), written(tmp_path / "in", EXAMPLES[:1])))
+        list(archive.stores.store(StudyRef(study_uid=SPEC.study_uid), written(tmp_path / "in", EXAMPLES[:1])))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
