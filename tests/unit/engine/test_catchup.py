@@ -9,8 +9,9 @@ from attrs import evolve
 
 from vna_lifecycle.engine.catchup import CatchUpResult
 from vna_lifecycle.errors import StateError
+from vna_lifecycle.ports import FetchFailure
 from vna_lifecycle.testing.faults import Drop
-from vna_lifecycle.testing.memory import fill
+from vna_lifecycle.testing.memory import _Reads, fill
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 SPECS = [ObjectSpec(study=s, instance=i, patient_id=f"P{s}") for s in (1, 2, 3) for i in (1, 2)]
@@ -179,3 +180,37 @@ def test_others_decisions_are_seen_before_passes_are_compared(world: Any) -> Non
         other.withdraw("all", by="mallory", reason="wrong rule")
         (result,) = program.catch_up(sample=3)
         assert (result.sampled, result.equal) == (0, True)
+
+
+def test_what_the_source_does_not_hand_out_by_itself_keeps_a_touched_study_open_and_says_what_to_do(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = moved(world)
+    replace(w, SPECS[0], evolve(SPECS[0], study_description="touched"))
+    fetch = _Reads.fetch
+
+    def offline(reads: Any, study: Any, wanted: Any, spool: Any) -> Any:
+        for item in fetch(reads, study, wanted, spool):
+            if reads._state is w.source:
+                yield FetchFailure(record=item.record, code="offline", message="it lies on a shelf", withheld=True)
+            else:
+                yield item
+
+    monkeypatch.setattr(_Reads, "fetch", offline)
+    with w.open() as program:
+        (result,) = program.catch_up(sample=0)
+        assert (result.changed, result.refetched, result.differing, result.unknown) == (1, 1, 0, 1)
+        assert not result.equal
+        (line,) = program.findings("all")
+        assert (line.kind, line.subjects) == ("not-compared", 2)
+        assert "online" in program.records.journal().read_finding(line.evidence_ref).remedy
+
+
+def test_a_catch_up_tells_how_far_it_is_and_leaves_nothing_in_the_spool(world: Any) -> None:
+    w = moved(world)
+    replace(w, SPECS[0], evolve(SPECS[0], study_description="touched"))
+    told: list[Any] = []
+    with w.open() as program:
+        program.catch_up(sample=2, progress=told.append)
+        assert [path for path in (w.folder / "spool").rglob("*") if path.is_file()] == []
+    assert [(each.subject, each.done) for each in told if each.activity == "catch-up"] == [("old", 1)]
