@@ -123,6 +123,15 @@ def test_results_that_lag_are_waited_for_and_then_given_up(
     assert 600 <= (place.clock() - place.store.created).total_seconds() < 700
 
 
+def test_results_may_lag_behind_a_job_however_long_that_took(
+    make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, items: list[Fetched]
+) -> None:
+    """Patience begins with the end of the job, not with its start."""
+    place = make_place(timing=Timing(running=10_000), faults=Faults(lag=120))
+    imports = imports_of(opened(place, seaweed, tmp_path, results_patience=3_600))
+    assert set(told(imported(place, imports, items)).values()) == {"stored"}
+
+
 def test_what_is_unaccounted_is_not_imported_twice(
     make_place: Callable[..., Place], seaweed: Server, tmp_path: Path, items: list[Fetched]
 ) -> None:
@@ -172,6 +181,18 @@ def test_a_job_that_fails_as_a_whole_fails_every_file_and_can_be_tried_again(
     imports = imports_of(opened(place, seaweed, tmp_path))
     assert set(told(imported(place, imports, items)).values()) == {"job-failed"}
     assert set(told(imported(place, imports, items, Batch(key="b2", wave="pilot"))).values()) == {"stored"}
+
+
+def test_a_job_that_fails_as_a_whole_fails_only_what_it_was_to_import(
+    place: Place, seaweed: Server, tmp_path: Path, items: list[Fetched]
+) -> None:
+    imports = imports_of(opened(place, seaweed, tmp_path))
+    imported(place, imports, items[:2])
+    place.fake.faults.fail_jobs = 1
+    done = imported(place, imports, items, Batch(key="b2", wave="pilot"))
+    assert told(done) == {uid(1): "already-present", uid(2): "already-present"} | {
+        uid(number): "job-failed" for number in (3, 4, 5)
+    }
 
 
 def test_an_hour_of_throttling_loses_nothing_and_starts_one_job(
@@ -243,14 +264,16 @@ def test_a_job_is_found_again_after_a_crash(
     noted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whether or not the job's ID could be noted, and although the service forgot its client token."""
+    """By the ID that was noted, or else by its name, and although the service forgot its client token."""
     place = make_place(timing=Timing(running=60))
     imports = imports_of(opened(place, seaweed, tmp_path))
     list(imports.stage(BATCH, STUDY, items))
     token = imports.submit(BATCH)
     [job] = place.store.jobs.values()
     job.token = "forgotten"
-    if not noted:
+    if noted:
+        job.name = "renamed"
+    else:
         place.s3.delete_object(Bucket=place.bucket, Key=f"{place.root}stage/batches/{token.job}/job.json")
     again = imports_of(opened(place, seaweed, tmp_path / "elsewhere"))
     assert again.submit(BATCH) == token
@@ -262,7 +285,7 @@ def test_staging_that_was_interrupted_leaves_nothing_to_be_imported(
     place: Place, seaweed: Server, tmp_path: Path, items: list[Fetched]
 ) -> None:
     """A file that lies in the folder without being on record is ours, is taken out, and is staged by who comes next."""
-    imports = imports_of(opened(place, seaweed, tmp_path))
+    imports = imports_of(opened(place, seaweed, tmp_path, max_files_per_job=2))  # what is taken out does not count
     token = imports.submit(Batch(key="other", wave="pilot")).job
     list(imports.stage(BATCH, STUDY, items[:2]))
     staged = place.s3.list_objects_v2(Bucket=place.bucket, Prefix=f"{place.root}stage/in/")["Contents"]
