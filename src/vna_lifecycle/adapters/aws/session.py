@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
     from types_boto3_s3 import S3Client
 
+ASKED_FIRST: Final = 1 << 20
+"""Bytes from which a server is asked whether it wants a body, before it is sent (RFC 9110 10.1.1)."""
+
 _ANY_REGION: Final = "us-east-1"  # what a server elsewhere signs for, unless it was told otherwise
-_LARGE: Final = 1 << 20
 _HEADER_TIME: Final = re.compile(r"[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT")
 _LISTED_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -148,19 +150,26 @@ def open_s3(access: AwsAccess, secret: Secrets) -> S3Client:
 def _expect_for_large(model: OperationModel, params: dict[str, Any], **_: object) -> None:
     """Ask whether a body is wanted before it is sent, where that costs less than sending it in vain."""
     size = determine_content_length(params.get("body", b""))
-    if size is not None and size >= _LARGE:
+    if size is not None and size >= ASKED_FIRST:
         add_expect_header(model, params)
 
 
 def _refuse_redirect(response: tuple[Any, dict[str, Any]] | None = None, **_: object) -> None:
     """Stop before botocore sends the same request elsewhere."""
-    if response is None or response[0] is None:
-        return
-    http, parsed = response
+    if response is not None and response[0] is not None:
+        refuse_redirect(response[0].status_code, response[1])
+
+
+def refuse_redirect(status: int, parsed: dict[str, Any]) -> None:
+    """Raise an error where an answer of S3 asks to go elsewhere.
+
+    Raises:
+        RedirectRefused: it does.
+    """
     metadata = parsed.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
     error = parsed.get("Error", {})
     region = str(headers.get("x-amz-bucket-region") or error.get("Region") or "")
-    bad_head = http.status_code == 400 and error.get("Code") == "400" and region
-    if http.status_code in _REDIRECTS or error.get("Code") in _ELSEWHERE or bad_head:
+    bad_head = status == 400 and error.get("Code") == "400" and region
+    if status in _REDIRECTS or error.get("Code") in _ELSEWHERE or bad_head:
         raise RedirectRefused(region=region)

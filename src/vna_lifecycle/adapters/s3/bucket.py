@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from vna_lifecycle.adapters.aws.attempts import Attempts
 from vna_lifecycle.adapters.aws.session import open_s3
 from vna_lifecycle.adapters.aws.trouble import archive_error
+from vna_lifecycle.adapters.s3.direct import Direct
 from vna_lifecycle.adapters.s3.settings import S3Settings
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
 from vna_lifecycle.model.inventory import Availability
@@ -73,6 +74,7 @@ class Bucket:
             limit=settings.max_attempts,
         )
         self.client: S3Client = self.attempt(lambda: open_s3(settings, site.secret))
+        self.direct = self.attempt(lambda: Direct(self.client, settings.bucket))
         if settings.expected_bucket_owner:
             self.client.meta.events.register("before-parameter-build.s3", self._expect_owner)
         self._pool_lock = threading.Lock()

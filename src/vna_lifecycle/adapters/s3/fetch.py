@@ -6,7 +6,6 @@ import errno
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,6 @@ from vna_lifecycle.errors import DiskFull
 from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Spool
 
-_CHUNK: Final = 1 << 20
 _FAILURES: Final = {
     # the server's code: ours, and what it means
     "NoSuchKey": ("missing-file", "there is no object at this locator any more"),
@@ -81,11 +79,8 @@ def download(bucket: Bucket, key: str, path: Path) -> int:
     """
 
     def stream() -> int:
-        with (
-            closing(bucket.client.get_object(Bucket=bucket.name, Key=bucket.key(key))["Body"]) as body,
-            path.open("wb") as file,
-        ):
-            return sum(file.write(chunk) for chunk in body.iter_chunks(_CHUNK))
+        with path.open("wb") as file:
+            return bucket.direct.get({"Bucket": bucket.name, "Key": bucket.key(key)}, file)
 
     try:
         return bucket.attempt(stream, expected=NOT_THIS)

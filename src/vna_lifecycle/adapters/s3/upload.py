@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 from botocore.exceptions import ClientError
 
+from vna_lifecycle.adapters.aws.session import ASKED_FIRST
 from vna_lifecycle.adapters.aws.trouble import code_of
 from vna_lifecycle.adapters.s3.bucket import Bucket
 from vna_lifecycle.adapters.s3.settings import MIB, MOST_PARTS
@@ -108,11 +109,17 @@ class Uploader:
             ArchiveError: any other failure.
         """
         asked = self._arguments(key, plain=plain)
-        asked |= {"Body": data, "ChecksumSHA256": hashed.checksum}
+        asked |= {"ChecksumSHA256": hashed.checksum, "IfNoneMatch": "*"}
         if not plain:
             asked["Metadata"] = {"sha256": hashed.sha256}
         with self._guard(key) as free:
-            return free and self._sent(lambda: self._bucket.client.put_object(**asked, IfNoneMatch="*"))
+            return free and self._sent(lambda: self._put(asked, data))
+
+    def _put(self, asked: _Arguments, data: bytes) -> None:
+        if len(data) < ASKED_FIRST:
+            self._bucket.direct.put(asked, data)
+        else:
+            self._bucket.client.put_object(**asked, Body=data)
 
     def put_parts(self, key: str, path: Path, hashed: Hashed) -> bool:
         """Put an object in parts; False if the key is taken. Nothing is left of an upload that fails.
