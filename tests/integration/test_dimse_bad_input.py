@@ -80,11 +80,11 @@ BAD = {
     "gigantic-and-sent": Bad(
         faults=instead(pdu(2, b"", length=0xFFFFFFF0) + bytes(8 * MEBIBYTE)), words="length of 4,294,967,280 bytes"
     ),
-    "silence": Bad(faults=instead(b"", hold=True), words="connection to the archive was lost", transient=True),
+    "silence": Bad(faults=instead(b"", hold=True), words="did not answer in time", transient=True),
     "half-a-header": Bad(
-        faults=instead(b"\x02\x00", hold=True), words="connection to the archive was lost", transient=True
+        faults=instead(b"\x02\x00", hold=True), words="stopped in the middle of a PDU", transient=True
     ),
-    "slow-loris": Bad(faults=Faults(drip=0.2), words="connection to the archive was lost", transient=True),
+    "slow-loris": Bad(faults=Faults(drip=0.2), words="stopped in the middle of a PDU", transient=True),
 }
 QUICK_LIMITS = (
     ("connect_timeout = 3.0", "connect_timeout = 0.7"),
