@@ -85,16 +85,19 @@ class Route:
     counts: Callable[[], Counter[str]]
 
     def run(self, seconds: float | None = None) -> int:
-        """Transfer in a process of its own, which is killed after some seconds; its exit code."""
+        """Transfer in a process of its own, which is killed after some seconds, if given; its exit code."""
         command = [sys.executable, "-m", "vna_lifecycle", "transfer", "all", "--program", str(self.folder)]
         process = subprocess.Popen(
             command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         try:
-            told, _ = process.communicate(timeout=seconds or 200)
+            told, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             told, _ = process.communicate()
+        finally:  # also when the test itself was given up
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
         assert process.returncode in (0, -signal.SIGKILL), told
         return process.returncode
 
