@@ -28,6 +28,7 @@ NEGOTIATION: Final = 256 << 10
 """The longest A-ASSOCIATE body that is read: 128 contexts of 60 transfer syntaxes need less."""
 
 _TICK: Final = 0.25
+_SLOW_HINT: Final = "See the archive's log and its load. Where it only needs longer: answer_timeout, stall_timeout."
 _LINGER: Final = 1.0
 _SOCKET_BUFFER: Final = 4 << 20
 _READ_AHEAD: Final = 3
@@ -120,7 +121,7 @@ class Channel:
                 self._end += count
             if time.monotonic() > deadline and self._end - self._next < size:
                 what = "stopped in the middle of a PDU" if self._end > self._next else "did not answer in time"
-                raise ArchiveError(f"the archive {what}", transient=True)
+                raise ArchiveError(f"the archive {what}", transient=True, hint=_SLOW_HINT)
 
     def _turn(self) -> None:
         """Go on in the other buffer, with what is left of this one at its beginning."""
