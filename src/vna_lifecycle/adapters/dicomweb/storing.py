@@ -20,7 +20,7 @@ from vna_lifecycle.adapters.dicomweb.trouble import BrokenAnswer, status_error
 from vna_lifecycle.dicom.compare import conflict_class
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
-from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly, DicomRefused
+from vna_lifecycle.errors import ArchiveError, ArchiveFull, ArchiveReadOnly, DicomRefused
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord
 from vna_lifecycle.ports import ConflictClass, Fetched, FetchFailure, Outcome, Receipt, StoreFailure
@@ -60,6 +60,7 @@ class Store:
 
         Raises:
             ArchiveReadOnly: the archive takes no objects by STOW-RS.
+            ArchiveFull: it has no room left.
             ArchiveError: the archive does not answer, or would not have us. What was not acknowledged does not count.
         """
         firsts: dict[SOPInstanceUID, Fetched] = {}
@@ -198,6 +199,10 @@ class Store:
                 message = f"{connection.archive}: takes no objects by STOW-RS"
                 hint = "check stow_prefix, and whether the archive lets this user store"
                 raise ArchiveReadOnly(message, archive=connection.archive, hint=hint)
+            if answer.status == 507:
+                message = f"{connection.archive}: has no room left, as its HTTP status 507 says"
+                hint = "make room there, and run the same command again"
+                raise ArchiveFull(message, archive=connection.archive, hint=hint)
             if answer.status in (404, 406, 411) or answer.status < 200:
                 raise status_error(connection.archive, answer.status, answer.headers, connection.site.clock(), _STORING)
             try:

@@ -15,6 +15,8 @@ from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachabl
 PASSING: Final = frozenset({408, 425, 429, 502, 503, 504})
 """Statuses that say that the archive as a whole is busy or away for now."""
 
+_LONGEST_REST: Final = 3_600.0
+
 
 class BrokenAnswer(ArchiveError):
     """An answer began and did not come to its end, or did not begin although the question was taken."""
@@ -86,11 +88,14 @@ def _tls_reason(error: BaseException) -> str:
 
 
 def retry_after(text: str, now: dt.datetime) -> float | None:
-    """Seconds until an archive wants to be asked again: a number or a date (RFC 9110 10.2.3); None where unusable."""
+    """Seconds until an archive wants to be asked again: a number or a date (RFC 9110 10.2.3); None where unusable.
+
+    At most an hour: then it may say so again.
+    """
     if text.isascii() and text.isdigit():
-        return float(text[:9])
+        return min(float(text[:9]), _LONGEST_REST)
     try:
         then = parsedate_to_datetime(text)
     except (TypeError, ValueError):
         return None
-    return max(0.0, (then - now).total_seconds()) if then.tzinfo else None
+    return min(max(0.0, (then - now).total_seconds()), _LONGEST_REST) if then.tzinfo else None
