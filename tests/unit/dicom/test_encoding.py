@@ -27,7 +27,7 @@ from pydicom.uid import (
 
 from vna_lifecycle.dicom.compare import compare_files, entry_of
 from vna_lifecycle.dicom.digest import examine_file
-from vna_lifecycle.dicom.encoding import encoding_classes
+from vna_lifecycle.dicom.encoding import encoding_classes, encoding_of
 from vna_lifecycle.model.encoding import EncodingClass
 from vna_lifecycle.model.inventory import ManifestEntry, Rung
 
@@ -45,6 +45,7 @@ class Style:
     group_length: int | None = None
     sequence_undefined: bool = False
     item_undefined: bool = False
+    sequence_unknown: bool = False
     public_unknown: bool = False
     private_unknown: bool = False
     pad: bytes = b" "
@@ -121,7 +122,12 @@ def write(style: Style) -> bytes:
             element(style, 0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.7\0"),
             element(style, 0x00080018, b"UI", b"1.2.3.4\0"),
             element(style, 0x00081030, public, b"odd" + style.pad),
-            sequence(style, 0x00081140, b"SQ", element(style, 0x00081155, b"UI", b"1.2.3.5\0")),
+            sequence(
+                style,
+                0x00081140,
+                b"UN" if style.sequence_unknown else b"SQ",
+                element(style, 0x00081155, b"UI", b"1.2.3.5\0"),
+            ),
             element(style, 0x00090010, private, b"ACME"),
             element(style, 0x00091001, private, b"kept"),
             element(style, 0x0020000D, b"UI", b"1.2.3.45"),
@@ -153,7 +159,8 @@ def expected(a: Style, b: Style) -> set[EncodingClass]:
         found.add(EncodingClass.GROUP_LENGTHS)
     if (a.sequence_undefined, a.item_undefined) != (b.sequence_undefined, b.item_undefined):
         found.add(EncodingClass.SEQUENCE_LENGTHS)
-    if both_explicit and (a.public_unknown, a.pixel_vr) != (b.public_unknown, b.pixel_vr):
+    stated = [(each.public_unknown, each.sequence_unknown, each.pixel_vr) for each in (a, b)]
+    if both_explicit and stated[0] != stated[1]:
         found.add(EncodingClass.VALUE_REPRESENTATIONS)
     if both_explicit and a.private_unknown != b.private_unknown:
         found.add(EncodingClass.PRIVATE_REPRESENTATIONS)
@@ -181,6 +188,7 @@ ANY = st.builds(
     group_length=st.none() | st.integers(0, 3),
     sequence_undefined=st.booleans(),
     item_undefined=st.booleans(),
+    sequence_unknown=st.booleans(),
     public_unknown=st.booleans(),
     private_unknown=st.booleans(),
     pad=st.sampled_from([b" ", b"\0", b"", b"   "]),
@@ -225,6 +233,7 @@ def check(pair: tuple[Path, Path], a: Style, b: Style) -> None:
 @example(a=PLAIN, b=evolve(PLAIN, sequence_undefined=True))
 @example(a=PLAIN, b=evolve(PLAIN, item_undefined=True))
 @example(a=PLAIN, b=evolve(PLAIN, public_unknown=True))
+@example(a=PLAIN, b=evolve(PLAIN, sequence_unknown=True))
 @example(a=PLAIN, b=evolve(PLAIN, private_unknown=True))
 @example(a=PLAIN, b=evolve(PLAIN, pixel_vr=b"OW"))
 @example(a=PLAIN, b=evolve(PLAIN, pad=b""))
@@ -275,6 +284,20 @@ def test_a_sequence_that_is_stated_as_of_unknown_vr_differs_in_its_vr(pair: tupl
     )
     assert pair[0].read_bytes() != pair[1].read_bytes()
     assert compare_files(*pair).encoding == (EncodingClass.VALUE_REPRESENTATIONS,)
+
+
+def test_fragments_of_another_element_do_not_make_native_pixels_compressed(tmp_path: Path) -> None:
+    parts = (
+        structure(PLAIN, 0xFFFEE000, 0) + structure(PLAIN, 0xFFFEE000, 2) + b"\1\2" + structure(PLAIN, 0xFFFEE0DD, 0)
+    )
+    icon = element(PLAIN, 0x00091002, b"OB", parts, undefined=True)
+    data = write(PLAIN)
+    at = data.index(b"\x20\0\x0d\0UI")
+    path = tmp_path / "icon.dcm"
+    path.write_bytes(data[:at] + icon + data[at:])
+    found = encoding_of(path)
+    assert (found.fragments, found.offset_tables) == ("", "")
+    assert found.native
 
 
 def saved(ds: pydicom.FileDataset, path: Path) -> Path:
@@ -356,5 +379,6 @@ def test_where_an_encoding_is_not_on_record_only_what_else_shows_is_told(tmp_pat
     assert encoding_classes(known, entry(padded, encoding=False)) == ()
     implicit = evolve(padded, syntax=ImplicitVRLittleEndian)
     assert encoding_classes(known, entry(implicit, encoding=False)) == (EncodingClass.TRANSFER_SYNTAX,)
+    assert encoding_classes(known, known) == ()
     both = (EncodingClass.TRANSFER_SYNTAX, EncodingClass.VALUE_PADDING)
     assert encoding_classes(known, entry(implicit, encoding=True)) == both

@@ -189,6 +189,24 @@ def test_what_a_target_re_encoded_is_explained_by_classes_of_difference(
         )
 
 
+def test_a_file_that_is_not_any_more_what_was_stored_explains_nothing(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = MemoryState.put
+
+    def change(self: MemoryState, uid: str, data: bytes) -> Any:
+        for path in (w.folder / "spool").rglob("*.dcm"):
+            path.write_bytes(path.read_bytes() + bytes(2))
+        return put(self, uid, implicit(data))
+
+    monkeypatch.setattr(MemoryState, "put", change)
+    w = world(THREE_STUDIES[:1])
+    run(w)
+    with w.open() as program:
+        [line] = program.findings("all")
+        assert program.evidence(line).details == ((THREE_STUDIES[0].sop_instance_uid, "transfer-syntax"),)
+
+
 def test_manifests_of_a_program_that_requires_the_same_bytes_hold_no_encodings(world: Any) -> None:
     def encodings(w: Any) -> set[bool]:
         run(w)
