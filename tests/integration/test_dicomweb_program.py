@@ -6,10 +6,13 @@ A killed one is taken up again. What each archive holds, and how often it was se
 from __future__ import annotations
 
 import hashlib
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from attrs import evolve
 
 from peers.dicomweb import WebArchive
 from peers.s3 import Server
+from peers.scripted_web import Gate
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -24,6 +28,8 @@ pytestmark = pytest.mark.peer
 
 WRAPPER = Path(__file__).with_name("killed_program.py")
 STUDIES, PER_SERIES = 4, 3
+REQUESTS = 12
+"""About a third of those to the target that all of it takes."""
 WEB = """
 [archives.{name}]
 plugin = "dicomweb"
@@ -175,6 +181,45 @@ def test_a_killed_program_stores_nothing_twice(
     killed(folder, point, nth, when)
     assert len(new.hashes()) < len(HASHES)
     finish(folder)
+    assert new.hashes() == HASHES
+    assert set(new.received().values()) == {1}
+
+
+@pytest.fixture
+def gate(new: WebArchive) -> Iterator[Gate]:
+    """Before the empty archive, to see how far a program came."""
+    gate = Gate(new.url)
+    yield gate
+    gate.close()
+
+
+def kill_at_random(folder: Path, gate: Gate, chance: random.Random) -> bool:
+    """Kill a run soon after one of its next requests to the target, or while it starts; False if it was done before."""
+    until = len(gate.seen) + chance.randrange(REQUESTS)
+    command = [sys.executable, "-m", "vna_lifecycle", "transfer", "all", "--program", str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while len(gate.seen) < until and process.poll() is None:
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 0.03))
+    process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("seed", "kills"), [(0, 4), *(pytest.param(seed, 12, marks=pytest.mark.soak) for seed in range(1, 9))]
+)
+def test_a_program_that_is_killed_at_random_moments_stores_nothing_twice(
+    old: WebArchive, new: WebArchive, gate: Gate, tmp_path: Path, seed: int, kills: int
+) -> None:
+    """However far a store request came: what the archive has is found there, and the rest is sent."""
+    chance = random.Random(seed)
+    folder = planned(tmp_path / "program", WEB.format(name="old", url=old.url), WEB.format(name="new", url=gate.url))
+    for _ in range(kills):
+        if not kill_at_random(folder, gate, chance):
+            break
+    finish(folder)
+    with Program.open(folder) as program:
+        assert program.verify_ledger(deep=True).ok
     assert new.hashes() == HASHES
     assert set(new.received().values()) == {1}
 
