@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -523,3 +524,35 @@ def test_passes_on_record_are_not_numbered_again(catalog: Catalog) -> None:
 def test_an_unknown_wave_is_a_named_error(catalog: Catalog) -> None:
     with pytest.raises(StateError, match="there is no wave w9"):
         catalog.wave_status("w9")
+
+
+def test_events_that_are_folded_already_do_not_change_by_what_the_ledger_is_known_again(catalog: Catalog) -> None:
+    history = recorded([planned("w1", "even"), planned("w2", "odd")])
+    catalog.project(history, members, "the root over both")
+    catalog.project(history[:1], members, "the root over one")
+    assert catalog.folded() == (2, "the root over both")
+
+
+def test_a_transfer_that_begins_forgets_how_the_last_one_of_its_own_wave_ended(catalog: Catalog) -> None:
+    def ended(wave: str) -> Event:
+        return on_record.TransferEnded(wave=wave, outcome="incomplete", transferred=0, remaining=0)
+
+    began = on_record.TransferStarted(wave="w1", pending=1)
+    events = [planned("w1", "even"), planned("w2", "odd"), ended("w1"), ended("w2"), began]
+    catalog.project(recorded(events), members)
+    assert [catalog.wave_status(wave).outcome for wave in ("w1", "w2")] == ["", "incomplete"]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_only_passes_that_were_complete_can_be_missed(tmp_path: Path, complete: bool) -> None:
+    def of(number: int) -> list[Event]:
+        begun = on_record.InventoryStarted(inventory=number, archive="old")
+        counts = {"parts": 0, "studies": 0, "instances": 0, "refused": 0, "size": 0}
+        return [begun, on_record.InventoryCompleted(inventory=number, archive="old", **counts)]
+
+    fresh = Catalog.open(tmp_path / "catalog.db", label=str)
+    fresh.begin_inventory(2, "old")
+    fresh.complete_inventory(2)
+    fresh.project(recorded([*of(1)[: 1 + complete], *of(2)]), members)
+    assert fresh.lost_inventories("old") == complete
+    fresh.close()
