@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from math import ceil, log2
 from typing import Final
 
@@ -12,8 +13,10 @@ from vna_lifecycle.checks.about import About, Kind
 from vna_lifecycle.checks.settings import FidelitySettings
 from vna_lifecycle.dicom.compare import compare_entries, compare_files, entry_against
 from vna_lifecycle.dicom.digest import dataset_sha256
+from vna_lifecycle.dicom.encoding import encoding_classes
 from vna_lifecycle.errors import DicomRefused
 from vna_lifecycle.model.counting import counted, told_of
+from vna_lifecycle.model.encoding import EncodingClass, classes_counted
 from vna_lifecycle.model.finding import Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import ManifestEntry, Rung, SeriesAttributes, StudyRecord
@@ -195,7 +198,7 @@ def _objects(case: StudyCase, retrieved: Retrieved) -> Iterator[Finding]:
     beyond: list[str] = []
     broken = [(str(item.record.sop_instance_uid), item.code) for item in retrieved.failures]
     different: list[tuple[str, str]] = []
-    encoded: list[str] = []
+    encoded: list[tuple[str, tuple[EncodingClass, ...]]] = []
     for item in retrieved.objects:
         uid = item.record.sop_instance_uid
         if uid not in expected:
@@ -204,12 +207,12 @@ def _objects(case: StudyCase, retrieved: Retrieved) -> Iterator[Finding]:
         served.add(uid)
         try:
             match _compare(item, expected[uid], originals):
-                case None:
-                    encoded.append(uid)
                 case "":
                     pass
-                case attributes:
+                case str(attributes):
                     different.append((uid, attributes))
+                case classes:
+                    encoded.append((uid, classes))
         except DicomRefused as refusal:
             broken.append((uid, refusal.code))
         except OSError:
@@ -226,17 +229,31 @@ def _objects(case: StudyCase, retrieved: Retrieved) -> Iterator[Finding]:
         what = f"was served {counted(len(beyond), 'object')} of this study beyond those accepted"
         yield _told(case, retrieved, "served-beyond", what, sorted(beyond))
     if encoded:
+        encoded.sort(key=lambda pair: pair[0])
+        differing = classes_counted(classes for _, classes in encoded)
         what = f"was served {counted(len(encoded), 'object')} of this study in another encoding"
-        yield _told(case, retrieved, "served-re-encoded", what, sorted(encoded))
+        told_classes = [(uid, ", ".join(each.value for each in classes) or "not known") for uid, classes in encoded]
+        yield _told(
+            case,
+            retrieved,
+            "served-re-encoded",
+            f"{what}; what differs: {differing or 'not known'}",
+            [uid for uid, _ in encoded],
+            told_classes,
+        )
 
 
-def _compare(item: Fetched, expected: ManifestEntry, originals: Mapping[SOPInstanceUID, Fetched]) -> str | None:
-    """``""`` for the same bytes, None for the same instance in another encoding, else what is different."""
+def _compare(
+    item: Fetched, expected: ManifestEntry, originals: Mapping[SOPInstanceUID, Fetched]
+) -> str | tuple[EncodingClass, ...]:
+    """``""`` for the same bytes, in what it differs for the same instance encoded otherwise, else what is different."""
     found = entry_against(item.path, expected)
     rung = compare_entries(expected, found)
-    if rung >= Rung.EQUIVALENT:
-        return "" if rung is Rung.HASHED else None
+    if rung is Rung.HASHED:
+        return ""
     original = originals.get(expected.sop_instance_uid)
+    if rung is Rung.EQUIVALENT:
+        return _classes(item, expected, found, original)
     if original is None:
         there, meant = found.digest, expected.digest
         same = {
@@ -246,6 +263,18 @@ def _compare(item: Fetched, expected: ManifestEntry, originals: Mapping[SOPInsta
         return ", ".join(what for what, equal in same.items() if not equal)
     comparison = compare_files(original.path, item.path)
     if comparison.rung is not None:
-        return None
+        return comparison.encoding
     differing = [*comparison.attributes, *(() if comparison.pixels_equal else ("pixels",))]
     return ", ".join(differing) or "cannot be compared"
+
+
+def _classes(
+    item: Fetched, expected: ManifestEntry, found: ManifestEntry, original: Fetched | None
+) -> tuple[EncodingClass, ...]:
+    """In what the encoding differs; where no manifest tells how it was, the source's object may, if it is the same."""
+    if original is not None and expected.digest.encoding is None:
+        with suppress(DicomRefused, OSError):
+            comparison = compare_files(original.path, item.path)
+            if dataset_sha256(original.path)[0] == expected.digest.dataset_sha256:
+                return comparison.encoding
+    return encoding_classes(expected, found)
