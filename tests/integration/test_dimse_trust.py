@@ -79,13 +79,17 @@ def opened(tmp_path: Path, authority: Authority, theirs: Certified) -> Iterator[
         pacs.close()
 
 
-def fetch(archive: Archive, folder: Path) -> list[str]:
-    """Fetch the study; "fetched" or a failure's code for each object."""
+def fetched(archive: Archive, folder: Path) -> list[Fetched | FetchFailure]:
+    """What becomes of each object of the study."""
     study = study_of(SPECS[0])
     records = list(archive.reads.list_instances(study))
     assert len(records) == len(SPECS)
-    answers: list[Fetched | FetchFailure] = list(archive.reads.fetch(study, records, FolderSpool(folder)))
-    return [answer.code if isinstance(answer, FetchFailure) else "fetched" for answer in answers]
+    return list(archive.reads.fetch(study, records, FolderSpool(folder)))
+
+
+def fetch(archive: Archive, folder: Path) -> list[str]:
+    """Fetch the study; "fetched" or a failure's code for each object."""
+    return [one.code if isinstance(one, FetchFailure) else "fetched" for one in fetched(archive, folder)]
 
 
 def test_tls_in_both_directions(opened: Open, authority: Authority, theirs: Certified, tmp_path: Path) -> None:
@@ -166,15 +170,31 @@ def test_an_older_version_of_tls_than_the_minimum_is_refused(opened: Open, their
     assert fetch(archive, tmp_path / "spool") == ["fetched", "fetched"]
 
 
-@pytest.mark.parametrize("shown", ["nothing", "another", "plain"])
-def test_a_sender_without_the_right_certificate_brings_nothing(
-    opened: Open, authority: Authority, theirs: Certified, tmp_path: Path, shown: str
+@pytest.mark.parametrize(
+    ("shown", "code", "why"),
+    [
+        ("nothing", "no-tls-to-us", "it showed no certificate, which we demand"),
+        ("foreign", "no-tls-to-us", "its certificate is not trusted here (tls_ca)"),
+        ("plain", "no-tls-to-us", "it does not speak TLS there"),
+        ("another", "not-sent", "however it was asked for"),
+    ],
+)
+def test_a_sender_without_the_right_certificate_brings_nothing_and_what_it_lacks_is_told(
+    opened: Open, authority: Authority, theirs: Certified, tmp_path: Path, shown: str, code: str, why: str
 ) -> None:
-    """No certificate, one of somebody else whom the authority knows, or no TLS at all."""
-    other = authority.issue("somebody-else")
-    out = {"nothing": client_tls(authority), "another": client_tls(authority, other), "plain": None}[shown]
+    """No certificate, a foreign one, no TLS at all, or the certificate of somebody else whom the authority knows."""
+    (tmp_path / "elsewhere").mkdir()
+    elsewhere = Authority(tmp_path / "elsewhere")
+    out = {
+        "nothing": client_tls(authority),
+        "foreign": client_tls(authority, elsewhere.issue("them")),
+        "plain": None,
+        "another": client_tls(authority, authority.issue("somebody-else")),
+    }[shown]
     archive, _ = opened(server_tls(theirs), out, tls_sender_certificates=(theirs.sha256,))
-    assert fetch(archive, tmp_path / "spool") == ["not-sent", "not-sent"]
+    failures = fetched(archive, tmp_path / "spool")
+    assert [one.code for one in failures if isinstance(one, FetchFailure)] == [code, code]
+    assert all(why in one.message for one in failures if isinstance(one, FetchFailure)), failures
 
 
 def test_a_sender_under_an_unknown_title_brings_nothing(opened: Open, tmp_path: Path) -> None:

@@ -16,11 +16,13 @@ from vna_lifecycle.catalog import canonical
 from vna_lifecycle.catalog.asking import stream
 from vna_lifecycle.catalog.filtering import Picks, conditions
 from vna_lifecycle.catalog.folding import NO_COPIES
+from vna_lifecycle.catalog.loading import rank
 from vna_lifecycle.catalog.projection import keep
 from vna_lifecycle.catalog.schema import draft, match, meta, migration, pick, place, study, summary, taken
 from vna_lifecycle.catalog.truth import withheld
 from vna_lifecycle.errors import StateError
 from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.inventory import Availability
 from vna_lifecycle.model.lifecycle import TRANSITIONS
 from vna_lifecycle.model.wave import Exclusion, Order, Patients, Wave, WavePlan, WavePolicy
 
@@ -137,9 +139,21 @@ def _fill_wave(connection: Connection, number: int, policy: WavePolicy, picks: P
     studies, instances, size, unsized = connection.execute(totals).one()
     own = select(func.count()).join_from(match, draft, draft.c.study == match.c.study).where(here)
     came_along = studies - connection.execute(own).scalar_one()
-    wave = Wave(name=policy.name, studies=studies, instances=instances, size=size, came_along=came_along)
+    far = select(func.count()).join_from(summary, draft, draft.c.study == summary.c.study)
+    nearline = connection.execute(far.where(here, summary.c.availability == rank(Availability.NEARLINE))).scalar_one()
+    wave = Wave(
+        name=policy.name,
+        studies=studies,
+        instances=instances,
+        size=size,
+        came_along=came_along,
+        nearline=nearline,
+    )
     kept = matched == 0 and _has_moved(connection, policy.name)
-    return wave, _notes(policy, matched, studies, unsized, kept=kept)
+    notes = _notes(policy, matched, studies, unsized, kept=kept)
+    if nearline:
+        notes.append(f"wave {policy.name}: {counted(nearline, 'study')} on nearline media, to be staged before")
+    return wave, notes
 
 
 def _has_moved(connection: Connection, wave: str) -> bool:

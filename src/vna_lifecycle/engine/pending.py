@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from attrs import frozen
@@ -11,6 +12,7 @@ from vna_lifecycle.model.lifecycle import MigrationState
 
 UNFINISHED = (MigrationState.PLANNED, MigrationState.FETCHED, MigrationState.STORING, MigrationState.STORED)
 UNSUCCESSFUL = (MigrationState.FAILED, MigrationState.INCOMPLETE, MigrationState.WITHDRAWING)
+BEING_STAGED = "being-staged"
 NOT_THE_STUDYS_FAULT = frozenset({"archive-trouble", "worker-lost"})
 PAGE = 500
 
@@ -26,7 +28,12 @@ class Pending:
 
 
 def attempts_allowed(code: str, attempts: int) -> int:
-    """How often a study is tried whose last failure was ``code``. What was not its own trouble counts for less."""
+    """How often a study is tried whose last failure was ``code``. What was not its own trouble counts for less.
+
+    What is being staged is tried until its archive says that it will not come.
+    """
+    if code == BEING_STAGED:
+        return sys.maxsize
     return attempts * (5 if code in NOT_THE_STUDYS_FAULT else 1)
 
 

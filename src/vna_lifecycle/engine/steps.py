@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import define, evolve, frozen
 
@@ -22,12 +22,16 @@ from vna_lifecycle.engine.outcomes import (
     verdict,
     verify_findings,
 )
+from vna_lifecycle.engine.pending import BEING_STAGED, attempts_allowed
 from vna_lifecycle.engine.reconcile import ReadBack, reconcile
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.event import Event, StoreIntended, StudyFetched, StudyStored, TargetSurveyed
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, Rung
 from vna_lifecycle.ports import Receipt, StoreFailure
+
+_DOUBLED: Final = 16
+"""How often a wait is doubled at most: some studies are tried for days."""
 
 
 @frozen(kw_only=True)
@@ -45,6 +49,10 @@ class TransferPolicy:
     workers: int = 2
     first_wait: dt.timedelta = dt.timedelta(seconds=2)
     rests: int = 4
+
+    def pause(self, attempt: int) -> dt.timedelta:
+        """How long to wait after that attempt: each time twice as long."""
+        return self.first_wait * (1 << min(attempt - 1, _DOUBLED))
 
 
 class Guard(Protocol):
@@ -107,9 +115,9 @@ def after_fetch(journal: Journal, policy: TransferPolicy, flight: Flight, fetche
     if fetched.cancelled:
         return Step(then=Then.END)
     attempt, study = flight.attempt, flight.attempt.study
-    transient = [failure for failure in fetched.failures if failure.transient]
-    if transient and attempt.number < policy.attempts:
-        return Step(then=Then.RETRY, code=transient[0].code)
+    transient = sorted({failure.code for failure in fetched.failures if failure.transient}, key=BEING_STAGED.__ne__)
+    if transient and attempt.number < attempts_allowed(transient[0], policy.attempts):
+        return Step(then=Then.RETRY, code=transient[0])
     manifest = fetched.manifest(study)
     flight.lacking = Lacking(held=len(fetched.held), failed=len(fetched.failures))
     address = journal.keep_manifest(study.label, manifest)

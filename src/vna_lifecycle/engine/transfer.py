@@ -380,7 +380,7 @@ class Transfer:
     def _retry(self, flight: Flight, code: str, after: float | None) -> _Told:
         """The study failed for now: on record, and again later, each time after twice the wait."""
         attempt = flight.attempt
-        pause = self.policy.first_wait * 2 ** (attempt.number - 1) if after is None else dt.timedelta(seconds=after)
+        pause = self.policy.pause(attempt.number) if after is None else dt.timedelta(seconds=after)
         when = self.clock() + min(pause, LONGEST_WAIT)
         final = attempt.number >= attempts_allowed(code, self.policy.attempts)
         retry_at = "" if final else when.astimezone(dt.UTC).isoformat(timespec="seconds")

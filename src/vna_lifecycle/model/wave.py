@@ -91,7 +91,8 @@ class Exclusion:
 class Wave:
     """A planned wave. ``members`` is the vault address of its list of studies; sizes are bytes.
 
-    ``came_along`` counts the studies that are there only because another study of the same patient matched.
+    ``came_along`` counts the studies that are there only because another study of the same patient matched, and
+    ``nearline`` those of which a source says that something lies nearline, so that it has to be staged.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Wave:
     size: int
     members: str = ""
     came_along: int = 0
+    nearline: int = 0
 
 
 @frozen(kw_only=True)

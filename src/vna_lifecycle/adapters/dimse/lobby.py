@@ -74,6 +74,11 @@ class Lobby:
             with caller.questions() as association:
                 yield association, self.open().next_message_id()
 
+    def failed_handshakes(self, since: float) -> tuple[str, ...]:
+        """Why connections to our port did not get through TLS since then, on the monotonic clock."""
+        with self._lock:
+            return () if self._reception is None else self._reception.failed_handshakes(since)
+
     def close(self) -> None:
         """Listen no longer for this archive."""
         with self._lock:

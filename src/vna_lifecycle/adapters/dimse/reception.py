@@ -163,6 +163,10 @@ class Reception:
         """Stop listening."""
         self._receiver.close()
 
+    def failed_handshakes(self, since: float) -> tuple[str, ...]:
+        """Why connections to our port did not get through TLS since then, on the monotonic clock."""
+        return self._receiver.failed_handshakes(since)
+
     def next_message_id(self) -> int:
         """A message ID by which a C-MOVE's objects are told from those of others."""
         with self._lock:

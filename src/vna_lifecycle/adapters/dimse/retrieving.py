@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -14,6 +15,7 @@ from vna_lifecycle.adapters.dimse.classes import storage_classes
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.reception import SYNTAXES
+from vna_lifecycle.adapters.dimse.staging import Staging
 from vna_lifecycle.adapters.dimse.ticket import Inline, Ticket
 from vna_lifecycle.adapters.dimse.wire import (
     Association,
@@ -49,10 +51,14 @@ class Errand:
 
 @define
 class _Said:
-    """What an archive said to the retrievals of one study, and how the last lost association ended."""
+    """What an archive said to the retrievals of one study, and how the last lost association ended.
+
+    ``handshakes`` are the ways in which connections to our port ended in the meantime without getting through TLS.
+    """
 
     statuses: list[int] = field(factory=list)
     lost: ArchiveError | None = None
+    handshakes: tuple[str, ...] = ()
 
 
 class Retriever:
@@ -64,6 +70,7 @@ class Retriever:
         self._lobby = lobby
         self._settings = caller.settings
         self._cancelled = caller.site.cancelled
+        self._staging = Staging(caller.site, caller.settings.nearline_patience)
 
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
@@ -90,11 +97,11 @@ class Retriever:
         if not near:
             return
         ticket = Ticket(near, spool, self._settings.calling_ae_title)
-        said = _Said()
+        said, begun = _Said(), time.monotonic()
         with self._lobby.waiting(ticket):
             for tell in (self._first, self._by_series, self._one_by_one):
                 missing = ticket.missing()
-                if not missing or self._cancelled.is_set():
+                if not missing or self._cancelled.is_set() or self._lies_nearline(study, missing, said):
                     break
                 yield from tell(study, missing, ticket, said)
         if self._cancelled.is_set():
@@ -103,7 +110,9 @@ class Retriever:
         missing = ticket.missing()
         listed = self._lister.instances(study.study_uid) if missing else ()
         served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
-        yield from self._failures(missing, listed, said, served_others=served_others)
+        said.handshakes = self._lobby.failed_handshakes(begun)
+        available = {record.locator: record.availability for record in listed}
+        yield from self._failures(missing, available, said, served_others=served_others)
 
     def _availability_now(self, study: StudyRef, wanted: Sequence[InstanceRecord]) -> dict[str, Availability]:
         """How near the objects are by now, by locator, where the inventory had some of them far: they may be staged."""
@@ -111,6 +120,14 @@ class Retriever:
         if not any(one.availability in _FAR or (waits and one.availability is Availability.NEARLINE) for one in wanted):
             return {}
         return {record.locator: record.availability for record in self._lister.instances(study.study_uid)}
+
+    def _lies_nearline(self, study: StudyRef, missing: Sequence[InstanceRecord], said: _Said) -> bool:
+        """Whether a retrieval was tried of what still lies nearline: to ask for less brings it no sooner."""
+        tried = said.statuses or said.lost is not None
+        if not tried or not any(one.availability is Availability.NEARLINE for one in missing):
+            return False
+        now = {record.locator: record.availability for record in self._lister.instances(study.study_uid)}
+        return any(now.get(one.locator) is Availability.NEARLINE for one in missing)
 
     # ---------------------------------------------------------------------------------------------------- the rounds
 
@@ -214,24 +231,46 @@ class Retriever:
     def _failures(
         self,
         missing: Sequence[InstanceRecord],
-        listed_now: Sequence[InstanceRecord],
+        available: dict[str, Availability],
         said: _Said,
         *,
         served_others: bool,
     ) -> Iterator[FetchFailure]:
-        """Why each object did not come: because it is not there any more, or although it is."""
+        """Why each object did not come: because it is not there any more, lies nearline, or although it is there."""
         transient = said.lost is not None or any(is_transient(status) for status in said.statuses)
         answer = ", ".join(dict.fromkeys(words(status) for status in said.statuses)) or "nothing"
-        listed = {record.locator for record in listed_now}
+        nearline = [one for one in missing if available.get(one.locator) is Availability.NEARLINE]
+        staging = bool(nearline) and self._staging.goes_on(nearline[0].study_uid)
+        if not nearline and missing:
+            self._staging.came(missing[0].study_uid)
         for record in missing:
-            if record.locator not in listed:
+            if available.get(record.locator) is Availability.NEARLINE and not served_others:
+                yield self._far(record, answer, goes_on=staging)
+            elif record.locator not in available:
                 yield FetchFailure(record=record, code="gone", message="the archive does not list this object any more")
             elif served_others:
                 message = f"objects with other UIDs came in its place, and are in quarantine; the archive said {answer}"
                 yield FetchFailure(record=record, code="other-uids-served", message=message, transient=transient)
+            elif said.handshakes:
+                message = (
+                    "listed, but not sent: a connection to our port did not get through TLS: "
+                    f"{'; '.join(said.handshakes)}; the archive said {answer}"
+                )
+                yield FetchFailure(record=record, code="no-tls-to-us", message=message, transient=transient)
             else:
                 message = f"listed, but not sent, however it was asked for; the archive said {answer}"
                 yield FetchFailure(record=record, code="not-sent", message=message, transient=transient)
+
+    def _far(self, record: InstanceRecord, answer: str, *, goes_on: bool) -> FetchFailure:
+        """An object that lies nearline was asked for and did not come; whether it is asked for again."""
+        if goes_on:
+            message = f"the archive says that this object is nearline, and was asked for it; it said {answer}"
+            return FetchFailure(record=record, code="being-staged", message=message, transient=True)
+        message = (
+            f"the archive says that this object is nearline, and was asked for it for "
+            f"{self._settings.nearline_patience:.0f} s in vain; have it staged"
+        )
+        return FetchFailure(record=record, code="nearline", message=message, withheld=True)
 
     def _settle_extra(self, ticket: Ticket, listed: Sequence[InstanceRecord]) -> bool:
         """Whether objects came that the archive does not list: they are kept as evidence. Others were not wanted."""

@@ -124,6 +124,14 @@ class DimseSettings:
             "them staged."
         },
     )
+    nearline_patience: float = field(
+        default=3_600.0,
+        validator=_between(0, 2_592_000),
+        metadata={
+            "help": 'Seconds from when a study that lies nearline was first asked for, with nearline = "retrieve", '
+            "until it is set aside; meanwhile it is asked for again from time to time, and others go on."
+        },
+    )
     max_pdu: int = field(
         default=131_072, validator=_between(SMALLEST_PDU, LARGEST_PDU), metadata={"help": "Longest PDU, in bytes."}
     )

@@ -56,6 +56,24 @@ def abortion(source: int, reason: int) -> ArchiveError:
     return ArchiveError(f"{who} aborted the association: {words}", transient=True)
 
 
+_HANDSHAKES: Final[tuple[tuple[str, str], ...]] = (
+    ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "it showed no certificate, which we demand"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted here (tls_ca)"),
+    ("UNSUPPORTED_PROTOCOL", "it has no version of TLS that is new enough (tls_minimum)"),
+    ("NO_SHARED_CIPHER", "it has no cipher in common with us"),
+    ("WRONG_VERSION_NUMBER", "it does not speak TLS there"),
+    ("HTTP_REQUEST", "it does not speak TLS there"),
+    ("ALERT", "it does not accept our certificate (tls_certificate)"),
+)
+"""What OpenSSL calls the ways in which a handshake ends too soon, by a part of the name, and what they mean."""
+
+
+def handshake(problem: Exception) -> str:
+    """Why somebody who connected to us did not get through the TLS handshake, without what they sent."""
+    reason = getattr(problem, "reason", None) or ""
+    return next((words for name, words in _HANDSHAKES if name in str(reason)), "it ended in the middle")
+
+
 def violation(what: str) -> ArchiveError:
     """The error for bytes that DICOM does not allow at this place."""
     return ArchiveError(

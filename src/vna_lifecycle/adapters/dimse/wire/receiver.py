@@ -8,11 +8,13 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
 
 from vna_lifecycle.adapters.dimse.wire.channel import Channel, tune
+from vna_lifecycle.adapters.dimse.wire.reasons import handshake
 from vna_lifecycle.adapters.dimse.wire.serving import Service, client_certificate, serve
 from vna_lifecycle.errors import ArchiveError, ArchiveUnreachable
 
@@ -20,6 +22,8 @@ _LOG: Final = logging.getLogger(__name__)
 _SPARE: Final = 8
 _WAKE: Final = 0.5
 _JOIN: Final = 5.0
+_REMEMBERED: Final = 64
+"""Failed handshakes, of which anybody may cause any number."""
 
 
 class Receiver:
@@ -37,6 +41,7 @@ class Receiver:
         self._lock = threading.Lock()
         self._live: dict[threading.Thread, socket.socket] = {}
         self._serving = 0
+        self._handshakes: deque[tuple[float, str]] = deque(maxlen=_REMEMBERED)
         self._closing = threading.Event()
         try:
             self._listener = socket.create_server((host, port), backlog=64)
@@ -63,6 +68,11 @@ class Receiver:
         """How many associations there are at the moment."""
         with self._lock:
             return self._serving
+
+    def failed_handshakes(self, since: float) -> tuple[str, ...]:
+        """Why connections did not get through TLS since then (on the monotonic clock), each reason once."""
+        with self._lock:
+            return tuple(dict.fromkeys(why for when, why in self._handshakes if when >= since))
 
     def close(self) -> None:
         """Stop listening and end all associations. What is half received is removed."""
@@ -134,6 +144,9 @@ class Receiver:
                 with self._lock:
                     self._live[threading.current_thread()] = connection
         except (OSError, ValueError) as problem:
+            if self._tls is not None:
+                with self._lock:
+                    self._handshakes.append((time.monotonic(), handshake(problem)))
             _LOG.info("a connection ended before there was an association: %s", type(problem).__name__)
             return
         channel = Channel(connection, max_pdu=limits.max_pdu, stall=limits.stall)
