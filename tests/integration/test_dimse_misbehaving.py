@@ -21,6 +21,7 @@ from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt
 from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.conformance.case import FolderSpool, digests, expected_digests, study_of, written
 from vna_lifecycle.testing.misbehaving_pacs import EVERYTHING, Disturbance, Faults, MisbehavingPacs
+from vna_lifecycle.testing.misbehaving_pacs.holdings import Held
 from vna_lifecycle.testing.misbehaving_pacs.pdu import pdu
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -248,7 +249,7 @@ def test_an_archive_that_drops_every_association_is_named(opened: Open, tmp_path
 @retrievals
 def test_a_pause_cancels_what_is_under_way(opened: Open, tmp_path: Path, retrieve: str) -> None:
     """A C-CANCEL goes out, and the rest is neither awaited nor asked for again."""
-    archive, pacs = opened(Faults(late=0.05), retrieve=retrieve)
+    archive, pacs = opened(Faults(late=0.15), retrieve=retrieve)
     records = listed(archive, pacs)
     cancelled = archive.reads._caller.site.cancelled
     answers = archive.reads.fetch(STUDY, records, FolderSpool(tmp_path / "spool"))
@@ -478,6 +479,35 @@ def test_what_is_acknowledged_and_lost_is_no_receipt(opened: Open, tmp_path: Pat
     lost = answers[UIDS[0]]  # type: ignore[index]
     assert isinstance(lost, StoreFailure)
     assert (lost.code, lost.transient) == ("not-listed-after-store", True)
+
+
+def test_a_file_that_is_not_the_object_of_its_record_is_not_sent(opened: Open, tmp_path: Path) -> None:
+    archive, pacs = opened(specs=[])
+    assert archive.stores is not None
+    wrong, right = written(tmp_path / "in", SPECS[:2])
+    wrong = evolve(wrong, record=evolve(wrong.record, sop_instance_uid=UIDS[5]))
+    answers = {answer.sop_instance_uid: answer for answer in archive.stores.store(STUDY, [wrong, right])}
+    assert isinstance(answers.pop(right.record.sop_instance_uid), Receipt)
+    ((_, refused),) = answers.items()
+    assert isinstance(refused, StoreFailure)
+    assert (refused.code, refused.transient) == ("uid-mismatch", False)
+    assert pacs.held() == (right.record.sop_instance_uid,)
+
+
+def test_a_pause_sends_nothing_more(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is under way is answered and asked for; what was not begun is begun when the work goes on."""
+    archive, pacs = opened(specs=[])
+    cancelled = archive.reads._caller.site.cancelled
+    keep = pacs.holdings.take
+
+    def take(held: Held) -> None:
+        keep(held)
+        cancelled.set()
+
+    monkeypatch.setattr(pacs.holdings, "take", take)
+    answers = store(archive, tmp_path / "in", SPECS)
+    assert 1 <= len(answers) < len(SPECS)
+    assert {answer.sop_instance_uid for answer in answers} == set(pacs.held())
 
 
 def test_a_duplicate_that_is_silently_ignored_is_a_conflict(opened: Open, tmp_path: Path) -> None:
