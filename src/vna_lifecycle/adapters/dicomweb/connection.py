@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -66,7 +67,7 @@ class Connection:
         logging.getLogger("urllib3.connectionpool").addFilter(_names_no_study)
         self._pool: HTTPConnectionPool = connection_from_url(
             settings.url,
-            maxsize=settings.connections + 1,  # whoever lists while others fetch
+            maxsize=settings.connections,
             block=False,
             retries=False,
             timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
@@ -74,6 +75,7 @@ class Connection:
             **options,
         )
         self._pool.ConnectionCls = PacedTlsConnection if options else PacedConnection
+        self._slots = threading.BoundedSemaphore(settings.connections)
         self._authorization = self._credentials()
 
     def _credentials(self) -> str:
@@ -107,10 +109,20 @@ class Connection:
     ) -> Iterator[BaseHTTPResponse]:
         """An answer whose status is about what was asked for, its body not yet read.
 
+        It has one of the settings' ``connections`` to itself, which whoever asks meanwhile may have to wait for; so
+        none may be asked for while another is held.
+
         Raises:
             ArchiveError: there is no answer, or it is about the archive as a whole.
         """
-        answer = self._follow(path, doing, method, {"Accept": accept, **(headers or {})}, body)
+        with self._slots, self._answer(path, doing, method, {"Accept": accept, **(headers or {})}, body) as answer:
+            yield answer
+
+    @contextmanager
+    def _answer(
+        self, path: str, doing: str, method: str, headers: dict[str, str], body: Callable[[], Iterable[bytes]] | None
+    ) -> Iterator[BaseHTTPResponse]:
+        answer = self._follow(path, doing, method, headers, body)
         try:
             yield answer
         except (HTTPError, OSError) as error:

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -173,6 +174,38 @@ def test_headers_that_are_none_are_not_logged_with_the_name_of_a_study(
     assert isinstance(item, Fetched)
     assert SPEC.study_uid not in caplog.text
     assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+
+
+# ------------------------------------------------------------------------------------------------------ too much
+
+
+@pytest.mark.parametrize("connections", [1, 3])
+def test_no_more_requests_are_under_way_than_the_settings_allow_however_many_studies_are(
+    server: Scripted, tmp_path: Path, connections: int
+) -> None:
+    """Four studies of two series each are fetched at the same time."""
+    lock = threading.Lock()
+    under_way = most = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        yield b"--XX\r\nContent-Type: application/dicom\r\n\r\n"
+        time.sleep(0.02)
+        with lock:
+            under_way -= 1
+        yield dicom_bytes(SPEC) + b"\r\n--XX--"
+
+    server.script = lambda method, path, _: answers() if "?" in path else (200, {"Content-Type": PARTS}, body())
+    archive = open_dicomweb(DicomwebSettings(url=server.url, connections=connections), site(tmp_path))
+    both = [evolve(record(), locator=f"1/{series}/{record().sop_instance_uid}") for series in (1, 2)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: fetch(archive, tmp_path / str(number), *both), range(4)))
+    archive.reads.close()
+    assert [len(items) for items in found] == [2] * 4
+    assert 0 < most <= connections
 
 
 # ---------------------------------------------------------------------------------------------------- elsewhere
