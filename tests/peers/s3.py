@@ -99,8 +99,13 @@ def _shared_bucket(server: Server, locked: bool) -> str:
     return server.bucket(locked=locked)
 
 
-def open_place(server: Server, place: tuple[str, str], folder: Path, **more: Any) -> Archive:
-    """The adapter on a server's bucket and prefix, with its workspace in ``folder``; ``more`` are further settings."""
+def open_place(
+    server: Server, place: tuple[str, str], folder: Path, *, ahead: dt.timedelta = dt.timedelta(), **more: Any
+) -> Archive:
+    """The adapter on a server's bucket and prefix, with its workspace in ``folder``; ``more`` are further settings.
+
+    ``ahead``: how much later it is for the adapter than for everybody else.
+    """
     settings = S3Settings(
         bucket=place[0],
         prefix=place[1],
@@ -109,7 +114,7 @@ def open_place(server: Server, place: tuple[str, str], folder: Path, **more: Any
         secret_access_key=SecretReference("env:S3_SECRET"),
         **more,
     )
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC) + ahead
     return open_s3(settings, evolve(site(folder), secret=server.secrets.__getitem__, clock=lambda: now))
 
 

@@ -47,6 +47,7 @@ class Holdings:
         self.uploader = Uploader(bucket)
         self._is_store = False
         self._writing = False
+        self._ended: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def is_store(self) -> bool:
@@ -85,8 +86,14 @@ class Holdings:
                 hint = "choose an empty prefix, or a store that this program wrote"
                 raise ArchiveReadOnly(message, archive=self.bucket.archive, hint=hint)
             self._mark()
-            sweep(self.bucket)
+            self._ended = sweep(self.bucket)
             self._writing = self._is_store = True
+
+    def take_ended(self) -> frozenset[str]:
+        """The keys whose uploads were ended as a crash had left them unfinished; told once."""
+        with self._lock:
+            ended, self._ended = self._ended, frozenset()
+            return ended
 
     def _mark(self) -> None:
         """Write the marker as if it were not there. A server that lets us do so twice overwrites what it has."""

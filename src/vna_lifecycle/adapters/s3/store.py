@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 from botocore.exceptions import ClientError
 
 from vna_lifecycle.adapters.s3.fetch import download
@@ -31,6 +31,9 @@ from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef, StudyUID
 from vna_lifecycle.ports import ConflictClass, Fetched, Outcome, Receipt, StoreFailure
 
 INSTANCES_PER_COMMIT: Final = 500
+ENDED: Final = "unfinished-uploads-ended"
+"""Warning of one receipt: uploads in parts, which a crash had left unfinished in the bucket, were ended."""
+
 _Answer: TypeAlias = Receipt | StoreFailure
 
 
@@ -81,7 +84,22 @@ class Store:
             for sent in members:
                 outcome = Outcome.STORED if sent.new else Outcome.ALREADY_PRESENT
                 answers.append(Receipt(sop_instance_uid=sent.stored.record.sop_instance_uid, outcome=outcome))
+        self._tell_ended(answers, by_study)
         return answers
+
+    def _tell_ended(self, answers: list[_Answer], by_study: dict[StudyUID, list[_Sent]]) -> None:
+        """Say of one object that unfinished uploads were ended: of one of those that were meant, if it is here."""
+        keys = {
+            sent.stored.record.sop_instance_uid: object_key(study_uid, sent.stored.record.sop_instance_uid)
+            for study_uid, members in by_study.items()
+            for sent in members
+        }
+        if not keys or not (ended := self._holdings.take_ended()):
+            return
+        meant = next((uid for uid, key in keys.items() if key in ended), next(iter(keys)))
+        for number, answer in enumerate(answers):
+            if isinstance(answer, Receipt) and answer.sop_instance_uid == meant:
+                answers[number] = evolve(answer, warnings=(ENDED,))
 
     def _send_all(self, batch: Sequence[Fetched]) -> list[_Sent | StoreFailure]:
         """Small objects at the same time, large ones one after the other, each in parts at the same time."""

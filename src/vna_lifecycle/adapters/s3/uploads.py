@@ -79,23 +79,23 @@ def noted(bucket: Bucket, key: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(bucket: Bucket) -> int:
-    """End what dead writers left, and return how many uploads that were.
+def sweep(bucket: Bucket) -> frozenset[str]:
+    """End what dead writers left, and return the keys whose uploads those were.
 
     Raises:
         ArchiveError: the bucket does not let us.
     """
     dead = {key: note for note in _dead_notes(bucket.site.workspace / "uploads") if (key := _read(note))}
-    ended = 0
+    ended: list[str] = []
     for upload in open_uploads(bucket):
         if upload.key in dead or bucket.site.clock() - upload.begun > _STALE:
             end_upload(bucket, upload)
-            ended += 1
+            ended.append(upload.key)
     for note in dead.values():
         note.unlink(missing_ok=True)
     if ended:
-        _logger.warning("%s: %d uploads that a crash had left unfinished were ended", bucket.archive, ended)
-    return ended
+        _logger.warning("%s: %d uploads that a crash had left unfinished were ended", bucket.archive, len(ended))
+    return frozenset(ended)
 
 
 def _dead_notes(folder: Path) -> Iterator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 import os
@@ -17,10 +18,13 @@ from botocore.exceptions import EndpointConnectionError
 
 from peers.s3 import Server, open_place
 from vna_lifecycle.adapters.s3.bucket import Bucket
+from vna_lifecycle.adapters.s3.layout import object_key
+from vna_lifecycle.adapters.s3.store import ENDED
 from vna_lifecycle.adapters.s3.uploads import open_uploads
 from vna_lifecycle.errors import ArchiveError, ArchiveReadOnly, ArchiveUnreachable
+from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord, Refused
-from vna_lifecycle.ports import Archive, Fetched, Observation, Receipt, StoreFailure, StudyQuery
+from vna_lifecycle.ports import Archive, Fetched, Observation, Outcome, Receipt, StoreFailure, StudyQuery
 from vna_lifecycle.testing.conformance import EXAMPLES
 from vna_lifecycle.testing.conformance.case import digests, manifest_of, read_back, study_of, written
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -50,6 +54,10 @@ def bucket_of(archive: Archive) -> Bucket:
     bucket = archive.stores._bucket  # type: ignore[union-attr]
     assert isinstance(bucket, Bucket)
     return bucket
+
+
+def uid_of(item: Fetched) -> SOPInstanceUID:
+    return item.record.sop_instance_uid
 
 
 def store(archive: Archive, items: Sequence[Fetched]) -> list[str]:
@@ -139,13 +147,40 @@ def test_uploads_of_dead_writers_are_ended_and_told(
     seaweed.client().create_multipart_upload(Bucket=place[0], Key=f"{place[1]}/{dead}")
     (tmp_path / "workspace" / "uploads" / "left").write_text(dead)
     with caplog.at_level(logging.WARNING):
-        assert store(open_place(seaweed, place, tmp_path), written(tmp_path / "more", [FIRST])) == ["stored"]
+        other = open_place(seaweed, place, tmp_path)
+        assert other.stores is not None
+        (receipt,) = other.stores.store(REF, written(tmp_path / "more", [FIRST]))
+        assert receipt == Receipt(
+            sop_instance_uid=receipt.sop_instance_uid, outcome=Outcome.STORED, warnings=(ENDED,)
+        ), "of the first object, where the one that was meant is not among those that are stored"
     assert "1 uploads that a crash had left unfinished were ended" in caplog.text
     assert [upload.key for upload in open_uploads(bucket)] != [dead]
     go_on.set()
     writer.join()
     assert outcomes == ["stored"]
     assert list(open_uploads(bucket)) == []
+
+
+def test_uploads_that_another_machine_left_are_ended_when_they_are_a_day_old_and_told_once(
+    seaweed: Server, place: tuple[str, str], tmp_path: Path
+) -> None:
+    """Of a younger one nobody can know whether its writer lives; ours is told of the object that was meant."""
+    items = written(tmp_path / "in", STUDY[:2])
+    left = [f"{place[1]}/objects/ab/of-somebody.dcm", f"{place[1]}/{object_key(REF.study_uid, uid_of(items[1]))}"]
+    for key in left:
+        seaweed.client().create_multipart_upload(Bucket=place[0], Key=key)
+
+    def told(archive: Archive, study: StudyRef, given: Sequence[Fetched]) -> list[tuple[str, ...]]:
+        assert archive.stores is not None
+        return [answer.warnings for answer in archive.stores.store(study, given) if isinstance(answer, Receipt)]
+
+    young = open_place(seaweed, place, tmp_path, ahead=dt.timedelta(hours=23))
+    assert told(young, REF, items) == [(), ()]
+    assert len(list(open_uploads(bucket_of(young)))) == 2
+    old = open_place(seaweed, place, tmp_path, ahead=dt.timedelta(hours=25))
+    assert told(old, REF, items) == [(), (ENDED,)]
+    assert list(open_uploads(bucket_of(old))) == []
+    assert told(old, REF, items) == [(), ()]
 
 
 def test_a_stored_object_whose_reply_was_lost_is_not_stored_twice(
