@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from vna_lifecycle.adapters.aws.attempts import Attempts
 from vna_lifecycle.adapters.aws.session import open_s3
-from vna_lifecycle.adapters.aws.trouble import archive_error
+from vna_lifecycle.adapters.aws.trouble import status_of
 from vna_lifecycle.adapters.s3.direct import Direct
 from vna_lifecycle.adapters.s3.settings import S3Settings
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
@@ -114,14 +114,17 @@ class Bucket:
             ArchiveRefused: wrong region, wrong owner, or no permission.
         """
         try:
-            self.attempt(lambda: self.client.head_bucket(Bucket=self.name), expected=("403",))
+            self.attempt(lambda: self.client.head_bucket(Bucket=self.name), expected=("400", "403"))
         except ClientError as error:
             raise self._denied(error) from None
 
     def _denied(self, error: ClientError) -> ArchiveError:
-        """Tell a bucket of somebody else from a permission that is missing: without the condition it would answer."""
+        """Tell a bucket of somebody else from a permission that is missing: without the condition it would answer.
+
+        An answer to HEAD has no words (RFC 9110 9.3.2), so the same permission is asked for in a way that has.
+        """
         owner = self.settings.expected_bucket_owner
-        if owner:
+        if owner and status_of(error) == 403:
             self.client.meta.events.unregister("before-parameter-build.s3", self._expect_owner)
             try:
                 self.client.head_bucket(Bucket=self.name)
@@ -133,7 +136,11 @@ class Bucket:
                 return ArchiveRefused(message, archive=self.archive, hint=hint)
             finally:
                 self.client.meta.events.register("before-parameter-build.s3", self._expect_owner)
-        return archive_error(error, archive=self.archive, place=self.attempt.place, owner=owner)
+        try:
+            self.client.list_objects_v2(Bucket=self.name, Prefix=self.prefix, MaxKeys=1)
+        except (BotoCoreError, ClientError) as worded:
+            return self.attempt.error(worded)
+        return self.attempt.error(error)
 
     def listing(self, below: str = "", *, after: str = "", last: str | None = None) -> Iterator[Listed]:
         """The objects whose keys begin with ``below``, in the server's order: those after ``after``, up to ``last``."""
