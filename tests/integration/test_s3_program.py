@@ -173,3 +173,6 @@ def test_a_killed_transfer_ends_as_if_nothing_had_been(
     transfer(program)
     assert sorted(place.objects().values()) == hashes(source)
     assert place.uploads() == 0
+    with Program.open(program) as opened:
+        told = [line.subjects for line in opened.findings("all") if line.kind.endswith("unfinished-uploads-ended")]
+    assert told == ([1] if "_parts" in point else []), "what was ended is told"
