@@ -494,6 +494,25 @@ def test_a_file_that_is_not_the_object_of_its_record_is_not_sent(opened: Open, t
     assert pacs.held() == (right.record.sop_instance_uid,)
 
 
+@pytest.mark.parametrize(("status", "transient"), [(None, False), (0xA702, True)])
+def test_what_is_there_and_cannot_be_read_is_not_taken_for_ours(
+    opened: Open, tmp_path: Path, status: int | None, transient: bool
+) -> None:
+    archive, pacs = opened(Faults(withheld=EVERYTHING, retrieve_status=status))
+    (answer,) = store(archive, tmp_path / "in", SPECS[:1])
+    assert isinstance(answer, StoreFailure)
+    assert (answer.code, answer.transient) == ("not-comparable", transient)
+    assert "C-STORE" not in pacs.asked
+
+
+def test_an_object_that_comes_twice_and_is_not_taken_fails_twice(opened: Open, tmp_path: Path) -> None:
+    archive, pacs = opened(Faults(lost=EVERYTHING, store_status=0xC000), [])
+    answers = store(archive, tmp_path / "in", [SPECS[0], SPECS[0]])
+    failures = {answer.code: answer.transient for answer in answers if isinstance(answer, StoreFailure)}
+    assert (len(answers), failures) == (2, {"cannot-understand": False, "not-stored": True})
+    assert pacs.asked.count("C-STORE") == 1
+
+
 def test_a_pause_sends_nothing_more(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is under way is answered and asked for; what was not begun is begun when the work goes on."""
     archive, pacs = opened(specs=[])
