@@ -153,13 +153,18 @@ def rclone(source: Path, folder: Path) -> Usage:
         shutil.rmtree(target, ignore_errors=True)
 
 
-def measure(*commands: list[str]) -> Usage:
-    """Run commands in turn. The peak is what the kernel counted for each process, and for those it waited for."""
+def measure(*commands: list[str], **environment: str) -> Usage:
+    """Run commands in turn, with more in their environment.
+
+    The peak is what the kernel counted for each process, and for those it waited for.
+    """
     steps, cpu, peak = [], 0.0, 0.0
     for command in commands:
         begun = time.perf_counter()
         with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=ENVIRONMENT)
+            process = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, env={**ENVIRONMENT, **environment}
+            )
             _, status, usage = os.wait4(process.pid, 0)
             steps.append(time.perf_counter() - begun)
             process.returncode = os.waitstatus_to_exitcode(status)
