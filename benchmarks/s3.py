@@ -281,8 +281,9 @@ def bare_requests(source: Path, prefix: str) -> float:
 
     files = sorted(source.rglob("*.dcm"))
     credentials = Credentials(os.environ["BENCH_KEY"], os.environ["BENCH_SECRET"])
-    host = urlsplit(os.environ["BENCH_ENDPOINT"]).netloc
-    pool = urllib3.HTTPConnectionPool(*host.split(":"), maxsize=8, retries=False)  # type: ignore[arg-type]
+    endpoint = urlsplit(os.environ["BENCH_ENDPOINT"])
+    host = endpoint.netloc
+    pool = urllib3.HTTPConnectionPool(str(endpoint.hostname), endpoint.port, maxsize=8, retries=False)
 
     def ask(method: str, path: str, body: bytes, **more: str) -> bytes:
         headers = {"host": host, **{name.replace("_", "-"): value for name, value in more.items()}}
