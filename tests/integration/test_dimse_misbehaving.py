@@ -21,7 +21,7 @@ from vna_lifecycle.ports import Archive, Fetched, FetchFailure, Outcome, Receipt
 from vna_lifecycle.testing.conformance import site
 from vna_lifecycle.testing.conformance.case import FolderSpool, digests, expected_digests, study_of, written
 from vna_lifecycle.testing.misbehaving_pacs import EVERYTHING, Disturbance, Faults, MisbehavingPacs
-from vna_lifecycle.testing.misbehaving_pacs.holdings import Held
+from vna_lifecycle.testing.misbehaving_pacs.holdings import Held, Holdings
 from vna_lifecycle.testing.misbehaving_pacs.pdu import pdu
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -188,6 +188,29 @@ def test_claims_about_a_retrieval_change_nothing_of_what_arrives(opened: Open, t
     found, failures = fetch(archive, listed(archive, pacs), tmp_path / "spool")
     assert not failures
     assert digests(found) == expected_digests(tmp_path / "in", SPECS)
+
+
+@retrievals
+def test_what_the_archive_does_not_list_any_more_is_gone_and_not_only_not_sent(
+    opened: Open, tmp_path: Path, retrieve: str
+) -> None:
+    archive, pacs = opened(retrieve=retrieve)
+    records = listed(archive, pacs)
+    pacs.holdings = Holdings(dicom_bytes(spec) for spec in SPECS[1:])
+    found, failures = fetch(archive, records, tmp_path / "spool")
+    assert sorted(item.record.sop_instance_uid for item in found) == UIDS[1:]
+    assert [(failure.code, failure.record.sop_instance_uid) for failure in failures] == [("gone", UIDS[0])]
+
+
+@retrievals
+def test_a_few_objects_of_a_large_study_do_not_cost_the_whole(opened: Open, tmp_path: Path, retrieve: str) -> None:
+    archive, pacs = opened(retrieve=retrieve)
+    records = listed(archive, pacs)
+    for count, level in ((2, "IMAGE"), (4, "STUDY")):
+        found, failures = fetch(archive, records[:count], tmp_path / level)
+        assert (len(found), failures) == (count, [])
+        assert {what.split()[1] for what in pacs.asked if what.startswith(f"C-{retrieve.upper()}")} == {level}
+        pacs.asked.clear()
 
 
 @retrievals
