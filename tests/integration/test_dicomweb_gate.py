@@ -63,7 +63,7 @@ def moved(archive: Archive, folder: Path, specs: list[ObjectSpec]) -> None:
     assert len([item for item in items if isinstance(item, Fetched)]) == len(specs)
 
 
-@pytest.mark.parametrize("count", [2, 40])
+@pytest.mark.parametrize("count", [2, 25])
 def test_a_study_costs_requests_by_its_series_and_not_by_its_instances(gate: Gate, tmp_path: Path, count: int) -> None:
     """Of two series: one search and one store; then two searches to list it, and one retrieval of each series."""
     specs = [ObjectSpec(series=series, instance=number) for series in (1, 2) for number in range(1, count + 1)]

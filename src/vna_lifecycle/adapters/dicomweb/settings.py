@@ -86,7 +86,7 @@ class DicomwebSettings:
     largest_object: int = _number(
         64 << 30, 1 << 20, 1 << 50, "Most bytes of one object; what does not end before is given up."
     )
-    objects_per_store: int = _number(100, 1, 10_000, "Most objects in one STOW-RS request.")
+    objects_per_store: int = _number(50, 1, 10_000, "Most objects in one STOW-RS request.")
     bytes_per_store: int = _number(
         64 << 20, 1, 1 << 40, "Most bytes in one STOW-RS request; a larger object has one of its own."
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, TypeAlias
@@ -64,9 +66,11 @@ class Store:
             ArchiveError: the archive does not answer, or would not have us. What was not acknowledged does not count.
         """
         firsts: dict[SOPInstanceUID, Fetched] = {}
+        pool = ThreadPoolExecutor(self._settings.connections, thread_name_prefix="stow")
         try:
-            yield from self._store(instances, firsts)
+            yield from self._store(instances, firsts, pool)
         finally:
+            pool.shutdown(cancel_futures=True)  # what is under way ends before anybody else may send under its UIDs
             self._release(firsts)
 
     def _claim(self, uid: SOPInstanceUID) -> bool:
@@ -83,11 +87,14 @@ class Store:
             self._claims.notify_all()
         claimed.clear()
 
-    def _store(self, instances: Sequence[Fetched], firsts: dict[SOPInstanceUID, Fetched]) -> Iterator[_Answer]:
+    def _store(
+        self, instances: Sequence[Fetched], firsts: dict[SOPInstanceUID, Fetched], pool: ThreadPoolExecutor
+    ) -> Iterator[_Answer]:
         listed: dict[StudyUID, _Listed] = {}
         twins: list[_Ready] = []
         rivals: list[_Ready] = []
         batch: list[_Ready] = []
+        sent: deque[Future[list[_Answer]]] = deque()
         for item in instances:
             if self._connection.site.cancelled.is_set():
                 return
@@ -109,11 +116,15 @@ class Store:
                 yield self._compare(ready, there[ready.uid])
                 continue
             if batch and self._full(batch, ready):
-                yield from self._send(batch)
+                sent.append(pool.submit(self._send, batch))
                 batch = []
+            if len(sent) > self._settings.connections:
+                yield from sent.popleft().result()
             batch.append(ready)
         if batch:
-            yield from self._send(batch)
+            sent.append(pool.submit(self._send, batch))
+        for answers in sent:
+            yield from answers.result()
         for ready in twins:
             yield _same(ready, firsts[ready.uid].path)
         self._release(firsts)

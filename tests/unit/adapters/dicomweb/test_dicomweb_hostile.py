@@ -347,9 +347,10 @@ class Storing(Scripted):
         stored = [{"00081155": {"vr": "UI", "Value": [uid]}} for uid in sent]
         return 200, {"Content-Type": ANSWERS}, json.dumps({"00081199": {"vr": "SQ", "Value": stored}}).encode()
 
-    def stow(self, folder: Path) -> dict[str, Receipt | StoreFailure]:
+    def stow(self, folder: Path, objects_per_store: int = 100) -> dict[str, Receipt | StoreFailure]:
         """Store four objects; what is said of each."""
-        archive = open_dicomweb(DicomwebSettings(url=self.url), site(folder))
+        settings = DicomwebSettings(url=self.url, objects_per_store=objects_per_store)
+        archive = open_dicomweb(settings, site(folder))
         assert archive.stores is not None
         try:
             found = archive.stores.store(study_of(SPEC), written(folder / "in", EXAMPLES[:4]))
@@ -383,6 +384,49 @@ def test_a_store_whose_answer_was_lost_is_looked_up_and_not_sent_again(tmp_path:
     got = server.stow(tmp_path)
     assert {answer.outcome for answer in got.values() if isinstance(answer, Receipt)} == {Outcome.ALREADY_PRESENT}
     assert (len(got), server.posts, len(server.received)) == (4, 1, 4)
+
+
+def test_store_requests_of_one_study_are_sent_side_by_side(tmp_path: Path) -> None:
+    """Neither is answered before the other has come."""
+    both = threading.Barrier(2)
+
+    def ends_before(body: bytes) -> bool:
+        both.wait(10)
+        return False
+
+    server = Storing(ends_before, never)
+    got = server.stow(tmp_path, objects_per_store=2)
+    assert [type(answer) for answer in got.values()] == [Receipt] * 4
+    assert (server.posts, len(server.received)) == (2, 4)
+
+
+def test_a_store_that_fails_ends_only_when_none_of_its_requests_is_under_way(tmp_path: Path) -> None:
+    """Else another call could send under the same UIDs while the archive still takes them."""
+    under_way = 0
+
+    def ends_before(body: bytes) -> bool:
+        nonlocal under_way
+        if dicom_bytes(EXAMPLES[0]) in body:
+            raise PermissionError
+        under_way += 1
+        time.sleep(0.2)
+        under_way -= 1
+        return False
+
+    server = Storing(ends_before, never)
+    take = server.take
+
+    def script(method: str, path: str, body: bytes) -> Reply:
+        try:
+            return take(method, path, body)
+        except PermissionError:
+            return 403, {}, b""
+
+    server.script = script
+    with pytest.raises(ArchiveRefused, match="does not allow a store request"):
+        server.stow(tmp_path, objects_per_store=2)
+    assert under_way == 0
+    assert len(server.received) == 2
 
 
 def test_an_archive_that_answers_no_store_at_all_is_no_fault_of_the_objects(tmp_path: Path) -> None:
