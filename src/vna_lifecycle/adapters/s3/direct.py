@@ -9,8 +9,9 @@ reads errors. What it would do in another way (through a proxy, with other signa
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
     from types_boto3_s3 import S3Client
 
+_LOG: Final = logging.getLogger(__name__)
 _CHUNK: Final = 1 << 20
 _REFUSED: Final = 300
 _PORTS: Final = {"http": 80, "https": 443}
@@ -46,8 +48,14 @@ class Direct:
 
     def __init__(self, client: S3Client, bucket: str) -> None:
         """Nothing is sent, and nothing is looked up but in the client's settings."""
-        self._client: Any = client  # what is used of it here has no types
-        self._route = _route(self._client, bucket)
+        self._client = cast("Any", client)  # what is used of it here has no types
+        self._route: _Route | None = None
+        try:
+            self._serialize = self._client._serializer.serialize_to_request
+            self._parser_for = self._client._endpoint._response_parser_factory.create_parser
+            self._route = _route(self._client, bucket)
+        except (AttributeError, KeyError, TypeError) as error:  # none of it is promised by botocore
+            _LOG.info("this version of botocore makes all requests itself, which is slower: %s", error)
 
     def put(self, parameters: dict[str, Any], body: bytes) -> None:
         """The client's ``put_object``, with a body that is in memory and has its checksum among the parameters.
@@ -79,11 +87,11 @@ class Direct:
     def _call(
         self, route: _Route, name: str, parameters: dict[str, Any], body: bytes = b"", into: BinaryIO | None = None
     ) -> Answer:
-        client, events = self._client, self._client.meta.events
-        model: OperationModel = client.meta.service_model.operation_model(name)
+        meta = self._client.meta
+        events, model = meta.events, meta.service_model.operation_model(name)
         parameters = {**parameters}
         events.emit(f"before-parameter-build.s3.{name}", params=parameters, model=model, context={})
-        asked = client._serializer.serialize_to_request(parameters, model)
+        asked = self._serialize(parameters, model)
         method, path, query = asked["method"], f"{route.path}{asked['url_path']}", encoded(asked["query_string"])
         headers = {**route.headers, **{name.lower(): value for name, value in asked["headers"].items()}}
         if body:
@@ -112,8 +120,7 @@ class Direct:
         Raises:
             RedirectRefused: it sends us elsewhere.
         """
-        client = self._client
-        parser = client._endpoint._response_parser_factory.create_parser(model.metadata["protocol"])
+        parser = self._parser_for(model.metadata["protocol"])
         parsed = parser.parse(
             {
                 "status_code": answer.status,
@@ -124,7 +131,7 @@ class Direct:
             model.output_shape,
         )
         refuse_redirect(answer.status, parsed)
-        error: Exception = client.exceptions.from_code(parsed.get("Error", {}).get("Code"))(parsed, model.name)
+        error: Exception = self._client.exceptions.from_code(parsed.get("Error", {}).get("Code"))(parsed, model.name)
         return error
 
 
