@@ -217,7 +217,6 @@ class DecidingMachine(RuleBasedStateMachine):
 
 def test_whatever_people_decide_only_what_holds_today_counts() -> None:
     quick = settings(
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         print_blob=True,
         max_examples=10,

@@ -8,7 +8,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from vna_lifecycle.testing.machine import ProgramMachine
 
-_ALWAYS = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+_ALWAYS = settings(suppress_health_check=list(HealthCheck), print_blob=True)
 
 
 @pytest.mark.timeout(900)

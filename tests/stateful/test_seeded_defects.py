@@ -48,7 +48,6 @@ def test_the_state_machine_finds_the_defect_by_itself(defect: object, monkeypatc
     search = settings(
         max_examples=500,
         stateful_step_count=25,
-        deadline=None,
         derandomize=True,
         database=None,
         phases=[Phase.generate],

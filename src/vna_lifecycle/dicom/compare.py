@@ -12,7 +12,7 @@ from vna_lifecycle.dicom.canonical import canonical_header
 from vna_lifecycle.dicom.dataset import open_dataset
 from vna_lifecycle.dicom.decoded import LOSSLESS, comparable_decoded, decoded_digest
 from vna_lifecycle.dicom.dictionary import keyword_of
-from vna_lifecycle.dicom.digest import Examined, dataset_sha256, examine_file
+from vna_lifecycle.dicom.digest import Examined, dataset_as_labelled, examine_file
 from vna_lifecycle.dicom.encoding import encoding_classes, encoding_of
 from vna_lifecycle.dicom.limits import LIMITS, Limits
 from vna_lifecycle.dicom.source import file_source
@@ -30,6 +30,9 @@ PATIENT_MODULE: Final = frozenset(
     | {0x00102296, 0x00102297, 0x00102298, 0x00102299, 0x00104000, 0x00120062, 0x00120063, 0x00120064}
 )
 """The Patient Module's attributes at the top level (PS3.3 C.7.1.1, with the macros it includes)."""
+
+_NATIVE: Final = frozenset("1.2.840.10008.1.2" + suffix for suffix in ("", ".1", ".1.99", ".2"))
+"""Transfer syntaxes whose pixels are not encapsulated (PS3.5 A.1 to A.3 and A.5)."""
 
 
 @frozen(kw_only=True)
@@ -67,10 +70,14 @@ def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
     if first.digest.header_sha256 != second.digest.header_sha256:
         ours, theirs = attribute_digests(a, limits=limits), attribute_digests(b, limits=limits)
         tags = tuple(sorted(tag for tag in ours.keys() | theirs.keys() if ours.get(tag) != theirs.get(tag)))
-    equal: bool | None = first.digest.pixel_sha256 == second.digest.pixel_sha256
-    same, reason = equal and not tags, ""
+    syntaxes = first.record.transfer_syntax, second.record.transfer_syntax
     pixels = first.digest.pixel_sha256 and second.digest.pixel_sha256
-    if pixels and not equal and comparable_decoded(first.record.transfer_syntax, second.record.transfer_syntax):
+    equal: bool | None = first.digest.pixel_sha256 == second.digest.pixel_sha256
+    reason = ""
+    if pixels and equal and _relabelled(*syntaxes):
+        equal, reason = None, "the same codestreams are labelled with another transfer syntax"
+    same = bool(equal) and not tags
+    if pixels and not equal and comparable_decoded(*syntaxes):
         decoded = decoded_digest(a, limits=limits), decoded_digest(b, limits=limits)
         reason = decoded[0].reason or decoded[1].reason
         equal = None if reason else decoded[0].frames_sha256 == decoded[1].frames_sha256
@@ -83,6 +90,11 @@ def compare_files(a: Path, b: Path, *, limits: Limits = LIMITS) -> Comparison:
         reason=reason,
         encoding=encoding_classes(_encoded(a, first), _encoded(b, second)) if same else (),
     )
+
+
+def _relabelled(one: str, other: str) -> bool:
+    """Whether one codestream under both would be given to different decoders, which need not see the same in it."""
+    return one != other and not _NATIVE.issuperset((one, other))
 
 
 def _encoded(path: Path, examined: Examined) -> ManifestEntry:
@@ -139,11 +151,12 @@ def entry_against(path: Path, expected: ManifestEntry, *, locator: str = "") -> 
         DicomRefused: it is not a DICOM instance that can be trusted.
         OSError: it cannot be opened or read.
     """
-    digest, _ = dataset_sha256(path)
-    if digest == expected.digest.dataset_sha256:
+    digest, _, syntax = dataset_as_labelled(path)
+    if (digest, syntax) == (expected.digest.dataset_sha256, expected.transfer_syntax):
         return expected
     examined = examine_file(path, locator=locator)
     other = examined.digest.pixel_sha256 != expected.digest.pixel_sha256
+    other = other or _relabelled(expected.transfer_syntax, examined.record.transfer_syntax)
     lossless = comparable_decoded(expected.transfer_syntax, examined.record.transfer_syntax)
     decoded = other and lossless and bool(expected.digest.decoded_sha256)
     return entry_of(path, examined, decoded=decoded, encoding=expected.digest.encoding is not None)
@@ -152,13 +165,15 @@ def entry_against(path: Path, expected: ManifestEntry, *, locator: str = "") -> 
 def compare_entries(one: ManifestEntry, other: ManifestEntry) -> Rung:
     """The strongest rung at which two instances of one SOP Instance UID are the same.
 
-    HASHED: same data set bytes. EQUIVALENT: same canonical header and same codestreams, or, between lossless syntaxes,
-    the same once decoded. Otherwise they are only LISTED under the same UID, or SIZED alike.
+    HASHED: same data set bytes, to be read by the same transfer syntax. EQUIVALENT: same canonical header and same
+    codestreams, or, between lossless syntaxes, the same once decoded. Otherwise they are only LISTED under the same
+    UID, or SIZED alike.
     """
     a, b = one.digest, other.digest
-    if a.dataset_sha256 == b.dataset_sha256:
+    if a.dataset_sha256 == b.dataset_sha256 and one.transfer_syntax == other.transfer_syntax:
         return Rung.HASHED
-    if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256):
+    relabelled = a.pixel_sha256 and _relabelled(one.transfer_syntax, other.transfer_syntax)
+    if (a.header_sha256, a.pixel_sha256) == (b.header_sha256, b.pixel_sha256) and not relabelled:
         return Rung.EQUIVALENT
     lossless = comparable_decoded(one.transfer_syntax, other.transfer_syntax)
     if lossless and a.decoded_sha256 and a.decoded_sha256 == b.decoded_sha256:

@@ -61,9 +61,21 @@ def dataset_sha256(path: Path | str, *, limits: Limits = LIMITS) -> tuple[str, i
         DicomRefused: no data set can be found in the file.
         OSError: the file cannot be opened or read.
     """
+    whole, size, _ = dataset_as_labelled(path, limits=limits)
+    return whole, size
+
+
+def dataset_as_labelled(path: Path | str, *, limits: Limits = LIMITS) -> tuple[str, int, str]:
+    """As `dataset_sha256`, with the transfer syntax by which the file says that these bytes are to be read.
+
+    Raises:
+        DicomRefused: no data set can be found in the file.
+        OSError: the file cannot be opened or read.
+    """
     with file_source(path) as source:
-        start = begin(source, limits).start
-        return _sha256(source.chunks(start, source.size - start)), source.size - start
+        beginning = begin(source, limits)
+        size = source.size - beginning.start
+        return _sha256(source.chunks(beginning.start, size)), size, beginning.transfer_syntax
 
 
 def examine(source: Source, locator: str, limits: Limits) -> Examined:

@@ -73,7 +73,7 @@ CROWDED = [Study(str(number), "20240229", "", f"A{number:02}") for number in ran
 UNDATED = [Study(str(number), "", "", f"A{number:02}") for number in range(60)]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(studies=STUDIES)
 @example(studies=CROWDED)
 @example(studies=UNDATED)
@@ -82,7 +82,7 @@ def test_without_a_cap_every_study_is_in_one_part(studies: list[Study]) -> None:
     assert found == sorted(study.uid for study in studies)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(studies=STUDIES)
 @example(studies=[Study(str(number), f"2024{number % 12 + 1:02}15", "120000", "A") for number in range(60)])
 def test_parts_are_small_where_dates_or_times_tell_studies_apart(studies: list[Study]) -> None:
@@ -120,7 +120,7 @@ def test_a_cap_on_one_crowded_month_of_a_year_hides_nothing() -> None:
     assert found == sorted(study.uid for study in studies)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(studies=STUDIES)
 @example(studies=CROWDED)
 @example(studies=[Study(str(number), f"2024{number % 12 + 1:02}15", "120000", "A") for number in range(60)])

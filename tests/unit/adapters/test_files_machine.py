@@ -110,4 +110,4 @@ def _told(answer: Receipt | StoreFailure) -> tuple[str, str, str]:
 
 
 TestStoreMachine = StoreMachine.TestCase
-TestStoreMachine.settings = settings(max_examples=15, stateful_step_count=8, deadline=None)
+TestStoreMachine.settings = settings(max_examples=15, stateful_step_count=8)

@@ -60,7 +60,7 @@ def _make(root: Path, files: set[Position]) -> list[Position]:
     return sorted(made)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files=_trees, limit=st.integers(1, 4))
 def test_parts_cover_the_walk_without_gap_or_overlap(files: set[Position], limit: int) -> None:
     with TemporaryDirectory() as folder:
@@ -73,7 +73,7 @@ def test_parts_cover_the_walk_without_gap_or_overlap(files: set[Position], limit
         assert all(0 < len(piece) <= limit for piece in pieces)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(files=_trees, later=_trees)
 def test_parts_also_hold_what_came_after_they_were_cut(files: set[Position], later: set[Position]) -> None:
     with TemporaryDirectory() as folder:

@@ -87,7 +87,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
     opened.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(found=st.lists(instances, max_size=6))
 def test_any_record_comes_back_as_it_was_given(used: Catalog, found: list[InstanceRecord]) -> None:
     take(used, "old", found)
@@ -98,7 +98,6 @@ def test_any_record_comes_back_as_it_was_given(used: Catalog, found: list[Instan
 
 @settings(
     max_examples=40,
-    deadline=None,
 )
 @given(found=st.lists(instances, max_size=6), data=st.data())
 def test_the_content_digest_depends_on_every_row_but_not_on_their_order(

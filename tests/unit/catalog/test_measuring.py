@@ -49,7 +49,7 @@ def label(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:12]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(parts=st.lists(st.lists(RECORDS, max_size=8), max_size=3), refused=st.integers(min_value=0, max_value=2))
 def test_measures_are_what_counting_gives(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[InstanceRecord]], refused: int

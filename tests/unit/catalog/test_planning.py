@@ -318,7 +318,7 @@ def ready(catalog: Catalog, records: Sequence[InstanceRecord]) -> None:
 # ---------------------------------------------------------------------------------------------------- what holds
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(records=archives(), waves=policies(["w1", "w2", "w3"]), excluded=exclusions, moved=st.sets(st.integers(0, 7)))
 def test_sql_places_every_study_where_the_plain_planner_does(
     used: Catalog,

@@ -335,7 +335,7 @@ def catalog(used: Catalog) -> Catalog:
     return used
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(events=histories(), cuts=st.lists(st.integers(0, 25), max_size=3), again=st.integers(0, 25))
 def test_any_batching_gives_the_same_state_as_one_by_one_and_as_a_rebuild(
     used: Catalog, events: list[Event], cuts: list[int], again: int
@@ -357,7 +357,7 @@ def test_any_batching_gives_the_same_state_as_one_by_one_and_as_a_rebuild(
     assert state_of(used) == one_by_one
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(events=histories())
 def test_states_and_counts_follow_the_table_of_transitions(used: Catalog, events: list[Event]) -> None:
     fold_anew(used)

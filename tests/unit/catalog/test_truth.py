@@ -288,7 +288,7 @@ def test_the_digest_covers_every_word(catalog: Catalog) -> None:
 VALUES = st.sampled_from(["", "7", "8"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     headers=st.dictionaries(st.sampled_from(["1.1", "1.2", "1.3"]), st.tuples(VALUES, VALUES), min_size=1),
     database=st.dictionaries(st.sampled_from(["1.1", "1.2", "1.3"]), st.tuples(VALUES, VALUES, st.booleans())),

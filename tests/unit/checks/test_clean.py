@@ -14,7 +14,7 @@ from planted.defects import DEFECTS, Plot, found
 from planted.world import planted_world
 from vna_lifecycle.testing.objects import TRANSFER_SYNTAXES
 
-_slow = settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_slow = settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 
 
 @st.composite

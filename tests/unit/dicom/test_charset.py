@@ -46,14 +46,14 @@ def _agrees(terms: list[str], raw: bytes) -> None:
 @example(["ISO 2022 IR 13", "ISO 2022 IR 87"], b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J")
 @example(["", "ISO 2022 IR 149"], b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7")
 @example(["ISO_IR 192", "ISO 2022 IR 87"], b"\x1b$B;3\xc3\xbc")
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 def test_any_bytes_in_any_character_sets_decode_as_pydicom_decodes_them(terms: list[str], raw: bytes) -> None:
     _agrees(terms, raw)
 
 
 @pytest.mark.soak
 @given(st.lists(st.sampled_from(TERMS), min_size=1, max_size=4), st.lists(PIECES, max_size=10).map(b"".join))
-@settings(max_examples=50_000, deadline=None)
+@settings(max_examples=50_000)
 def test_fifty_thousand_values_decode_as_pydicom_decodes_them(terms: list[str], raw: bytes) -> None:
     _agrees(terms, raw)
 

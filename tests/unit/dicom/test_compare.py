@@ -13,8 +13,9 @@ import pytest
 from pydicom.pixels import set_pixel_data  # noqa: F401 - loads numpy support once, outside what is measured
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
-from vna_lifecycle.dicom.compare import compare_files, conflict_class
+from vna_lifecycle.dicom.compare import compare_entries, compare_files, conflict_class, entry_against, entry_of
 from vna_lifecycle.dicom.decoded import decoded_digest
+from vna_lifecycle.dicom.digest import dataset_sha256, examine_file
 from vna_lifecycle.model.inventory import Rung
 from vna_lifecycle.ports import ConflictClass
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -200,3 +201,37 @@ def test_a_deflated_object_that_was_transcoded_without_loss_is_equivalent(tmp_pa
     ds.save_as(after)
     comparison = compare_files(before, after)
     assert (comparison.rung, comparison.pixels_equal) == (Rung.EQUIVALENT, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "rung"),
+    [
+        ("MR_small_jp2klossless.dcm", "1.2.840.10008.1.2.4.80", None),  # JPEG 2000 for a decoder of JPEG-LS
+        ("SC_rgb_jpeg_dcmtk.dcm", "1.2.840.10008.1.2.4.51", None),  # lossy: what it decodes to proves nothing
+        (
+            "SC_rgb_jpeg_gdcm.dcm",
+            "1.2.840.10008.1.2.4.57",
+            Rung.EQUIVALENT,
+        ),  # the process of which .70 is a special case
+    ],
+)
+def test_the_same_bytes_under_another_transfer_syntax_are_not_the_same_object(
+    name: str, label: str, rung: Rung | None, wheel: Path, tmp_path: Path
+) -> None:
+    original = tmp_path / "original.dcm"
+    original.write_bytes((wheel / name).read_bytes())
+    labelled = pydicom.dcmread(original, stop_before_pixels=True).file_meta.TransferSyntaxUID
+    assert len(labelled) == len(label)
+    relabelled = tmp_path / "relabelled.dcm"
+    relabelled.write_bytes(original.read_bytes().replace(labelled.encode(), label.encode(), 1))
+    assert dataset_sha256(original) == dataset_sha256(relabelled)
+
+    comparison = compare_files(original, relabelled)
+    assert comparison.rung is rung
+    assert comparison.pixels_equal is (True if rung else None)
+    assert bool(comparison.reason) is (rung is None)
+    moved = entry_of(original, examine_file(original), decoded=True)
+    assert entry_against(original, moved) is moved
+    assert compare_entries(moved, entry_against(relabelled, moved)) == (rung or Rung.SIZED)
+    strict = entry_of(original, examine_file(original))
+    assert compare_entries(strict, entry_against(relabelled, strict)) is Rung.SIZED

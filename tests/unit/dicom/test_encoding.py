@@ -246,7 +246,7 @@ def check(pair: tuple[Path, Path], a: Style, b: Style) -> None:
     a=evolve(PLAIN, syntax=DeflatedExplicitVRLittleEndian),
     b=evolve(PLAIN, syntax=DeflatedExplicitVRLittleEndian, level=0),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_exactly_what_differs_in_writing_an_instance_is_named(pair: tuple[Path, Path], a: Style, b: Style) -> None:
     check(pair, a, b)
 
@@ -257,7 +257,7 @@ def test_exactly_what_differs_in_writing_an_instance_is_named(pair: tuple[Path, 
 @example(a=JPEG, b=evolve(JPEG, basic_table=True))
 @example(a=JPEG, b=evolve(JPEG, extended_table=True))
 @example(a=JPEG, b=evolve(JPEG, pixel_vr=b"OW"))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_exactly_what_differs_in_writing_compressed_pixels_is_named(
     pair: tuple[Path, Path], a: Style, b: Style
 ) -> None:

@@ -253,7 +253,7 @@ def _agrees(file: tuple[bytes, str]) -> None:
 
 
 @given(_files())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_generated_objects_in_any_syntax_and_character_set_are_read_as_pydicom_reads_them(
     file: tuple[bytes, str],
 ) -> None:
@@ -262,7 +262,7 @@ def test_generated_objects_in_any_syntax_and_character_set_are_read_as_pydicom_r
 
 @pytest.mark.soak
 @given(_files())
-@settings(max_examples=10_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10_000, suppress_health_check=[HealthCheck.too_slow])
 def test_ten_thousand_generated_objects_are_read_as_pydicom_reads_them(file: tuple[bytes, str]) -> None:
     _agrees(file)
 

@@ -226,14 +226,14 @@ def check_history(program: Program) -> None:
     assert set(ended) >= {event.attempt for event in drawn[:-1]}
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=ACTIONS)
 def test_whatever_happens_seeds_are_new_and_a_defect_in_the_sample_fails(copies: Copies, actions: Any) -> None:
     walk(copies, actions)
 
 
 @pytest.mark.soak
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(actions=ACTIONS)
 def test_whatever_happens_for_long(copies: Copies, actions: Any) -> None:
     walk(copies, actions)

@@ -120,7 +120,7 @@ class Killed(BaseException):
     """The process is gone."""
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     instances=st.sampled_from([None, 2, 5, 9]),
     polls=st.integers(0, 2),

@@ -64,7 +64,7 @@ starts = st.builds(
     zone=BERLIN,
     start=dt.datetime(2025, 10, 25, 12, tzinfo=dt.UTC),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_shares_and_changes_are_those_of_counting_every_minute(
     windows: list[Window], zone: dt.tzinfo, start: dt.datetime
 ) -> None:

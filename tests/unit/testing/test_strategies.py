@@ -13,7 +13,7 @@ from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 from vna_lifecycle.testing.strategies import SmallArchive, dicom_files, object_specs, small_archives
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(object_specs())
 def test_an_object_says_what_its_specification_says(spec: ObjectSpec) -> None:
     data = dicom_bytes(spec)
@@ -39,13 +39,13 @@ def test_an_object_says_what_its_specification_says(spec: ObjectSpec) -> None:
     assert str(read.PatientName) == scanned.series.patient_name == spec.patient_name
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(dicom_files())
 def test_files_are_scanned_without_a_flag(data: bytes) -> None:
     assert scan_bytes(data).flags == ()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(small_archives())
 def test_duplicates_are_equal_and_conflicts_are_not(archive: SmallArchive) -> None:
     by_uid = {spec.sop_instance_uid: spec for spec in archive.objects}
@@ -55,7 +55,7 @@ def test_duplicates_are_equal_and_conflicts_are_not(archive: SmallArchive) -> No
     assert len(archive.everything) == len(archive.objects) + len(archive.duplicates) + len(archive.conflicts)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(small_archives(defects=False))
 def test_an_archive_without_defects_has_each_uid_once(archive: SmallArchive) -> None:
     assert set(Counter(spec.sop_instance_uid for spec in archive.everything).values()) == {1}

@@ -38,7 +38,7 @@ def _wrapped(tmp_path: Path, table: str, name: str) -> bytes:
     return wrapped
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "program"]), st.binary(max_size=3000)), max_size=6))
 def test_what_was_put_is_given_back_and_putting_again_changes_nothing(
     vault: Vault, items: list[tuple[str, bytes]]

@@ -22,7 +22,7 @@ _NAMES = st.from_regex(r"\A(x-amz-[a-z][a-z-]{0,12}|if-none-match|content-type|r
 _TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     method=st.sampled_from(["GET", "PUT"]),
     key=_TEXT,

@@ -6,7 +6,7 @@ import contextlib
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomFileLike
@@ -38,7 +38,6 @@ uids = st.lists(st.integers(0, 10**9 - 1), min_size=2, max_size=6).map(lambda pa
 titles = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="\\"), min_size=1, max_size=16)
 
 
-@settings(deadline=None)
 @given(class_uid=uids, instance_uid=uids, message_id=st.integers(1, 65535), mover=titles)
 def test_a_command_set_is_what_pynetdicom_reads(class_uid: str, instance_uid: str, message_id: int, mover: str) -> None:
     elements: dict[int, int | str] = {
@@ -60,7 +59,6 @@ def test_a_command_set_is_what_pynetdicom_reads(class_uid: str, instance_uid: st
     assert read.CommandGroupLength == len(encoded) - 12
 
 
-@settings(deadline=None)
 @given(class_uid=uids, instance_uid=uids, message_id=st.integers(1, 65535), mover=titles)
 def test_a_command_set_of_pynetdicom_is_read(class_uid: str, instance_uid: str, message_id: int, mover: str) -> None:
     primitive = C_STORE()
@@ -82,7 +80,6 @@ def test_a_command_set_of_pynetdicom_is_read(class_uid: str, instance_uid: str, 
     assert cs.number(command, cs.STATUS) is None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_command_set_or_a_violation(data: bytes) -> None:
     with contextlib.suppress(ArchiveError):
@@ -204,7 +201,6 @@ def test_a_request_that_is_cut_anywhere_is_a_violation_or_lacks_whole_items() ->
     assert whole == 4  # after the fixed part, the application context, and each presentation context
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_request_or_a_violation(tail: bytes) -> None:
     with contextlib.suppress(ArchiveError):
@@ -220,7 +216,6 @@ def of_pydicom(data: bytes, syntax: str) -> Dataset:
     return read_dataset(io.BytesIO(data), syntax == SYNTAXES[0], syntax != SYNTAXES[2], len(data))
 
 
-@settings(deadline=None)
 @given(patient=PLAIN, accession=PLAIN, study=uids, inner=PLAIN, syntax=st.sampled_from(SYNTAXES))
 def test_keys_are_what_pydicom_reads_and_what_we_read(
     patient: str, accession: str, study: str, inner: str, syntax: str
@@ -237,7 +232,6 @@ def test_keys_are_what_pydicom_reads_and_what_we_read(
     assert set(ours.values) == {PATIENT, STUDY, 0x00080061}
 
 
-@settings(deadline=None)
 @given(patient=PLAIN, inner=PLAIN, syntax=st.sampled_from(SYNTAXES), undefined=st.booleans())
 def test_what_pydicom_writes_is_read(patient: str, inner: str, syntax: str, undefined: bool) -> None:
     dataset = Dataset()
@@ -279,7 +273,6 @@ def test_numbers_can_be_asked_for_without_a_value() -> None:
     assert of_pydicom(write({0x00280010: ""}, SYNTAXES[1]), SYNTAXES[1]).Rows is None
 
 
-@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100), st.sampled_from(SYNTAXES))
 def test_any_bytes_are_an_identifier_or_a_violation(data: bytes, syntax: str) -> None:
     with contextlib.suppress(ArchiveError):
