@@ -45,8 +45,9 @@ class Wire:
 
     def __init__(self, session: Any, address: str, read_timeout: float) -> None:
         """Take a client's `botocore.httpsession.URLLib3Session`; nothing is sent yet."""
-        self._pool = session._get_connection_manager(address).connection_from_url(address)
-        session._setup_ssl_cert(self._pool, address, session._verify)
+        pool = session._get_connection_manager(address).connection_from_url(address)
+        session._setup_ssl_cert(pool, address, session._verify)
+        self._take, self._give_back = pool._get_conn, pool._put_conn
         self._read_timeout = read_timeout
         self._own = threading.local()
 
@@ -58,7 +59,7 @@ class Wire:
             HTTPError: there is no connection.
             OSError: the file cannot be written.
         """
-        connection = self._pool._get_conn()
+        connection = self._take()
         try:
             line = _Line(connection=connection, url=request.url)
             line.begin(self._read_timeout)
@@ -72,7 +73,7 @@ class Wire:
             raise
         if not usual:
             connection.close()
-        self._pool._put_conn(connection)
+        self._give_back(connection)
         return answer
 
     def _answer(self, line: _Line, method: str, into: BinaryIO | None) -> tuple[Answer, bool]:
