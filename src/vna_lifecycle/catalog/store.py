@@ -49,7 +49,9 @@ from vna_lifecycle.model.wave import Exclusion, WavePlan, WavePolicy
 from vna_lifecycle.ports import Part
 
 APPLICATION_ID: Final = 0x766E6163  # "vnac"
-REBUILD: Final = "It is set aside. Waves and states come back from the ledger. Then: inventory, plan, transfer --retry"
+REBUILD: Final = (
+    "It is set aside. Waves and states come back from the ledger. Then: vna-lifecycle inventory, plan, transfer --retry"
+)
 READ_AHEAD: Final = 20_000
 """Items taken from an archive before the write lock is: most parts then hold it only while they are written."""
 
