@@ -41,7 +41,7 @@ def result(
 @pytest.mark.parametrize(
     ("entry", "required", "rung"),
     [
-        (served(data="a"), Rung.HASHED, Rung.HASHED),
+        (served(data="a", syntax=PLAIN), Rung.HASHED, Rung.HASHED),
         (served(pixels="p"), Rung.EQUIVALENT, Rung.EQUIVALENT),
         (served(), Rung.EQUIVALENT, Rung.EQUIVALENT),
     ],
