@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ OURS = AETitle("VNA_TEST")
 ENVIRONMENT = {**os.environ, "TCP_NODELAY": "1", "TCP_BUFFER_LENGTH": "262144"}
 """Without these, dcmtk and Orthanc wait 40 ms for each small message."""
 
+_CHANCE = random.SystemRandom()  # the others begin alike in every worker of a test run
 _BEGIN_SECONDS = 30
 
 
@@ -109,10 +111,12 @@ class Gathering:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as holding:
-        holding.bind(("127.0.0.1", 0))
-        return int(holding.getsockname()[1])
+    """A port that nobody listens on at this moment, and that no system gives to a connection that goes out."""
+    while True:
+        port = _CHANCE.randrange(20_000, 32_000)
+        with socket.socket() as holding, suppress(OSError):
+            holding.bind(("127.0.0.1", port))
+            return port
 
 
 def program(name: str) -> str:
