@@ -92,8 +92,7 @@ class Committing:
         turn, last = 1, None
         while (found := self.journal.ledger.find(flight.attempt.key(f"commitment-intended/{turn}"))) is not None:
             last, turn = found.event, turn + 1
-        answered = self.journal.ledger.find(flight.attempt.key("commitment-answered")) is not None
-        if answered or not isinstance(last, CommitmentIntended):
+        if self._answered(flight) or not isinstance(last, CommitmentIntended):
             return None
         flight.phase = "commit"
         until = self.clock() + self.patience
@@ -101,6 +100,13 @@ class Committing:
             transaction=last.transaction, turn=last.turn, until=until, asked=True, resumed=True
         )
         return flight
+
+    def answered(self, work: StudyWork) -> bool:
+        """Whether the answer for a stored study is on record, so that only its read-back is lacking."""
+        return self._answered(flight_on_record(self.journal, work))
+
+    def _answered(self, flight: Flight) -> bool:
+        return self.journal.ledger.find(flight.attempt.key("commitment-answered")) is not None
 
     def landed(self, flight: Flight, result: Pending | Done) -> Step:
         """What a look for the answer brought."""

@@ -196,8 +196,8 @@ class Transfer:
         if stored and self._committing is not None and (asked := self._committing.resume(work)) is not None:
             self._commit(self._committing, asked)
             return
-        if self._awaiting is not None and stored:
-            # Its job has answered. What a job imported is looked at again, never imported again.
+        if stored and (self._awaiting is not None or (self._committing and self._committing.answered(work))):
+            # The target has answered for it: that is looked at again, never imported, stored or asked for again.
             self._verify(flight_on_record(self.journal, work))
             return
         study = StudyRef(study_uid=StudyUID(work.study_uid), label=work.label)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from vna_lifecycle.engine import tasks
 from vna_lifecycle.errors import ArchiveError
-from vna_lifecycle.model.event import CommitmentAnswered, CommitmentIntended, StudyTransferred
+from vna_lifecycle.model.event import CommitmentAnswered, CommitmentIntended, StudyFetched, StudyTransferred
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.ports import Pending
 from vna_lifecycle.testing import memory
@@ -156,6 +157,28 @@ def test_an_answer_that_came_meanwhile_is_taken_without_asking_again(
     finish(here)
     assert asked
     assert all(event.turn == 1 for event in events(here, CommitmentIntended) if event.study in asked)
+
+
+def test_what_was_answered_for_is_only_read_back_when_its_work_is_taken_up(
+    world: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = prepared(world)
+
+    def dying(*_: Any) -> Any:
+        raise Killed
+
+    monkeypatch.setattr(tasks, "read_back", dying)
+    with pytest.raises(Killed), here.open() as program:
+        program.transfer("all")
+    monkeypatch.undo()
+    answered = {event.study for event in events(here, CommitmentAnswered)}
+    assert answered
+    finish(here)
+    told = events(here, CommitmentIntended, CommitmentAnswered, StudyFetched)
+    for label in answered:
+        kinds = [type(event) for event in told if event.study == label]
+        assert kinds == [StudyFetched, CommitmentIntended, CommitmentAnswered]
+    assert findings(here) == []
 
 
 def test_a_request_that_was_not_taken_is_made_again_under_another_name(
