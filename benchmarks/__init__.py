@@ -21,12 +21,17 @@ def _number_if_any(value: object) -> float | None:
     return None if value is None else _number(value)
 
 
+def _bool_if_any(value: object) -> bool | None:
+    return None if value is None else bool(value)
+
+
 @frozen(kw_only=True)
 class Row:
     """One measured ratio.
 
     ``ours`` and ``peer`` are medians in ``unit`` (``peer`` None: measured against a limit, not against a peer).
-    ``target`` says what ``ratio``, or ``ours`` where there is no ratio, has to be.
+    ``target`` says what ``ratio``, or ``ours`` where there is no ratio, has to be, and ``reached`` whether it is; a row
+    for information has neither.
     """
 
     name: str
@@ -35,8 +40,12 @@ class Row:
     unit: str = ""
     ratio: float | None = field(default=None, converter=_number_if_any)
     target: str = field(default="", converter=str)
-    reached: bool = field(converter=bool)
+    reached: bool | None = field(default=None, converter=_bool_if_any)
     note: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.reached is None) != (not self.target):
+            raise ValueError(f"{self.name}: a target is reached or missed, and nothing else is")
 
 
 @frozen(kw_only=True)

@@ -85,7 +85,7 @@ def table(results: dict[str, list[Row]]) -> Table:
     for rows in results.values():
         shown.add_section()
         for row in rows:
-            reached = "[green]reached[/green]" if row.reached else "[red]missed[/red]"
+            reached = {True: "[green]reached[/green]", False: "[red]missed[/red]", None: ""}[row.reached]
             numbers = [f"{value:,.4g}" if value is not None else "" for value in (row.ours, row.peer)]
             ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
             texts = [escape(text) for text in (row.unit, ratio, row.target)]

@@ -167,7 +167,7 @@ def _row(name: str, timed: _Timed, units: int, target: int = 0, peer: _Timed | N
         peer=theirs,
         unit="per second",
         target=f"{target:,} per second" if target else "",
-        reached=ours >= target,
+        reached=ours >= target if target else None,
         note=timed.note(units) + (f"; {theirs / ours:.1f} times that is SQLite alone" if theirs else ""),
     )
 
