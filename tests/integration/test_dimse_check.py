@@ -10,13 +10,11 @@ from typing import Literal
 
 import pytest
 from attrs import evolve
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from peers.dicom import OURS, Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
-from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.cli import main
 from vna_lifecycle.model.inventory import StudyRecord
 from vna_lifecycle.testing.conformance import site
@@ -26,36 +24,24 @@ from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 pytestmark = pytest.mark.peer
 
 STUDIES = 4
-
-
-def fill(peer: Running, folder: Path) -> None:
-    objects = []
-    for study in range(1, STUDIES + 1):
-        for instance in (1, 2):
-            spec = ObjectSpec(
-                study=study, instance=instance, patient_id=f"PAT{study}", study_date=f"2024022{study}", grey=instance
-            )
-            path = folder / f"{study}-{instance}.dcm"
-            path.write_bytes(dicom_bytes(spec))
-            uid = spec.sop_instance_uid
-            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
-    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-    with request(peer.peer(), [context]) as association:
-        answers = [answer for _, answer in store(association, objects)]
-    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+SPECS = [
+    ObjectSpec(study=study, instance=instance, patient_id=f"PAT{study}", study_date=f"2024022{study}", grey=instance)
+    for study in range(1, STUDIES + 1)
+    for instance in (1, 2)
+]
 
 
 @pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def orthanc() -> Iterator[Running]:
     with folder_for_peer() as folder, run_orthanc(folder, ours=free_port()) as peer:
-        fill(peer, tmp_path_factory.mktemp("filling"))
+        fill(peer, SPECS)
         yield peer
 
 
 @pytest.fixture(scope="module")
-def dcmqrscp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def dcmqrscp() -> Iterator[Running]:
     with folder_for_peer() as folder, run_dcmqrscp(folder, ours=free_port()) as peer:
-        fill(peer, tmp_path_factory.mktemp("filling"))
+        fill(peer, SPECS)
         yield peer
 
 

@@ -10,11 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGLSLossless
+from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
-from peers.dicom import OURS, Running, folder_for_peer, run_dcmqrscp, run_orthanc
-from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, store
-from vna_lifecycle.adapters.dimse.wire import request as associate
+from peers.dicom import OURS, Running, fill, folder_for_peer, run_dcmqrscp, run_orthanc
 from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.model.event import StudyTransferred
 from vna_lifecycle.program import Program
@@ -169,9 +167,7 @@ def test_a_kill_anywhere_while_storing_in_an_archive_that_re_encodes_changes_no_
 @pytest.mark.parametrize(
     "point", [pytest.param((f"{FETCHING}:Ticket.take", 4, "after"), marks=pytest.mark.soak), POINTS[1]], ids=named
 )
-def test_a_kill_between_two_archives_of_others_changes_no_outcome(
-    tmp_path: Path, files: Path, point: tuple[str, int, str]
-) -> None:
+def test_a_kill_between_two_archives_of_others_changes_no_outcome(tmp_path: Path, point: tuple[str, int, str]) -> None:
     """From dcmqrscp to Orthanc, killed while it fetches and while it stores."""
     with (
         folder_for_peer() as first,
@@ -179,13 +175,7 @@ def test_a_kill_between_two_archives_of_others_changes_no_outcome(
         run_dcmqrscp(first, options=("+B",)) as old,
         run_orthanc(second, settings={"IngestTranscoding": str(ImplicitVRLittleEndian)}) as new,
     ):
-        objects = [
-            Outgoing(path=files / f"{number}.dcm", sop_class_uid=CTImageStorage, sop_instance_uid=spec.sop_instance_uid)
-            for number, spec in enumerate(SPECS)
-        ]
-        context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-        with associate(old.peer(), [context]) as association:
-            assert all(getattr(answer, "status", 1) == 0 for _, answer in store(association, objects))
+        fill(old, SPECS)
         folder = planned(tmp_path / "program", section("old", old), section("new", new))
         assert transfer(folder, *point) == -signal.SIGKILL
         assert transfer(folder) == 0

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from peers.dicom import OURS, folder_for_peer, free_port, run_dcmqrscp
+from peers.dicom import OURS, fill, folder_for_peer, free_port, run_dcmqrscp
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.patients import Patients
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
-from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.model.identity import StudyRef, StudyUID
 from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.ports import Archive, Fetched, Receipt, StudyQuery
@@ -179,16 +177,7 @@ def test_dcmtks_archive_with_the_patient_root_alone_is_inventoried_and_read(
 ) -> None:
     """It is not strict: it tells of studies without a Patient ID too, and so is asked by dates."""
     with folder_for_peer() as of_peer, run_dcmqrscp(of_peer, ours=free_port(), options=("-QS",)) as peer:
-        objects = []
-        for spec in SPECS:
-            path = tmp_path / f"{spec.sop_instance_uid}.dcm"
-            path.write_bytes(dicom_bytes(spec))
-            uid = spec.sop_instance_uid
-            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
-        context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-        with request(peer.peer(), [context]) as association:
-            answers = [answer for _, answer in store(association, objects)]
-        assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+        fill(peer, SPECS)
         archive = open_archive(settings(peer.port, str(peer.title), associations=1), site(tmp_path))
         closing.append(archive)
         listed = instances(everything(archive))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from peers.dicom import OURS, Running, folder_for_peer, free_port, run_orthanc
-from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
+from peers.dicom import OURS, fill, folder_for_peer, free_port, run_orthanc
 from vna_lifecycle.cli import main
 from vna_lifecycle.cli.output import bytes_text
 from vna_lifecycle.program import Program
@@ -35,17 +33,6 @@ target = "new"
 [execution]
 reserve_bytes = 0
 """
-
-
-def fill(peer: Running, folder: Path) -> None:
-    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-    spec = ObjectSpec()
-    (folder / "one.dcm").write_bytes(dicom_bytes(spec))
-    uid = spec.sop_instance_uid
-    one = Outgoing(path=folder / "one.dcm", sop_class_uid=CTImageStorage, sop_instance_uid=uid)
-    with request(peer.peer(), [context]) as association:
-        answers = [answer for _, answer in store(association, [one])]
-    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
 
 
 def begun(folder: Path, *, port: int, title: str) -> Path:
@@ -86,7 +73,7 @@ def test_plan_and_check_say_how_many_studies_will_be_in_flight_by_what_was_measu
         folder = begun(tmp_path, port=peer.port, title=peer.title)
         assert main(["check", "--program", str(folder)]) == 0
         assert "\n  up to 4 studies in flight at once: nobody measured how many old bears\n" in capsys.readouterr().out
-        fill(peer, tmp_path)
+        fill(peer, [ObjectSpec()])
         assert main(["inventory", "--program", str(folder)]) == 0
         with Program.open(folder) as program:
             profile = program.profile("old")

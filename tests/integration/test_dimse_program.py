@@ -6,18 +6,29 @@ from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage
 
-from peers.dicom import OURS, Running, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from peers.dicom import OURS, Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
 from vna_lifecycle.adapters.dimse.canary_objects import Canary, canaries
 from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.program import Program
-from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.objects import ObjectSpec
 
 pytestmark = pytest.mark.peer
 
 STUDIES, PER_STUDY = 4, 5
+SPECS = [
+    ObjectSpec(
+        study=study,
+        instance=instance,
+        patient_id=f"P{study}",
+        grey=instance,
+        study_date="" if study == STUDIES else f"2024022{study}",
+    )
+    for study in range(1, STUDIES + 1)
+    for instance in range(1, PER_STUDY + 1)
+]
 ARCHIVE = """
 [archives.{name}]
 plugin = "dimse"
@@ -42,22 +53,6 @@ verify = "{verify}"
 workers = 2
 reserve_bytes = 0
 """
-
-
-def fill(peer: Running, folder: Path) -> None:
-    objects = []
-    for study in range(1, STUDIES + 1):
-        date = "" if study == STUDIES else f"2024022{study}"
-        for instance in range(1, PER_STUDY + 1):
-            spec = ObjectSpec(study=study, instance=instance, patient_id=f"P{study}", grey=instance, study_date=date)
-            path = folder / f"{study}-{instance}.dcm"
-            path.write_bytes(dicom_bytes(spec))
-            uid = spec.sop_instance_uid
-            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
-    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-    with request(peer.peer(), [context]) as association:
-        answers = [answer for _, answer in store(association, objects)]
-    assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
 
 
 def fill_peculiar(peer: Running, folder: Path) -> dict[str, Canary]:
@@ -107,7 +102,7 @@ def test_a_wave_is_moved_and_read_back_byte_for_byte(tmp_path: Path, retrieve: s
         run_dcmqrscp(second, ours=ours, options=("+B",)) as dcmqrscp,
     ):
         old, new = (orthanc, dcmqrscp) if forth else (dcmqrscp, orthanc)
-        fill(old, tmp_path)
+        fill(old, SPECS)
         folder = tmp_path / "program"
         folder.mkdir()
         rest = REST.format(verify="hashed")

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from peers.dicom import ENVIRONMENT, OURS, Running, folder_for_peer, free_port, program, run_dcmqrscp
+from peers.dicom import ENVIRONMENT, OURS, Running, fill, folder_for_peer, free_port, program, run_dcmqrscp
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
-from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.ports import Fetched, FetchFailure
@@ -69,16 +67,9 @@ def send(port: int, paths: Sequence[Path], title: str = "QR") -> None:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[Running]:
+def source() -> Iterator[Running]:
     with folder_for_peer() as folder, run_dcmqrscp(folder, ours=free_port()) as peer:
-        context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
-        objects = [
-            Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=spec.sop_instance_uid)
-            for path, spec in zip(written(tmp_path / "held", SPECS), SPECS, strict=True)
-        ]
-        with request(peer.peer(), [context]) as association:
-            answers = [answer for _, answer in store(association, objects)]
-        assert all(isinstance(answer, StoreAnswer) and answer.status == 0 for answer in answers)
+        fill(peer, SPECS)
         yield peer
 
 

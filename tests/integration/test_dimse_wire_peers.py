@@ -10,7 +10,7 @@ from queue import Queue
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from peers.dicom import OURS, Gathering, Running, dcmqrscp, orthanc, storescp
+from peers.dicom import OURS, Gathering, Running, dcmqrscp, fill, orthanc, storescp
 from vna_lifecycle.adapters.dimse.wire import (
     COMMITMENT_PUSH,
     STUDY_ROOT_FIND,
@@ -21,23 +21,20 @@ from vna_lifecycle.adapters.dimse.wire import (
     Admission,
     CommitmentReport,
     Context,
-    Outgoing,
     Receiver,
     Reference,
     Service,
-    StoreAnswer,
     ask_commitment,
     echo,
     find,
     get,
     move,
     request,
-    store,
 )
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import ArchiveError
-from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
+from vna_lifecycle.testing.objects import ObjectSpec
 
 __all__ = ["dcmqrscp", "orthanc", "storescp"]
 
@@ -47,37 +44,21 @@ QUERY = [
     Context(abstract_syntax=uid, transfer_syntaxes=UNCOMPRESSED)
     for uid in (VERIFICATION, STUDY_ROOT_FIND, STUDY_ROOT_MOVE, STUDY_ROOT_GET)
 ]
-CT = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
 CT_FROM_PEER = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,), scp_role=True)
 STUDIES, PER_STUDY = 6, 5
 
 
 @pytest.fixture(scope="module", params=["dcmqrscp", "orthanc"])
-def archive(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Running:
+def archive(request: pytest.FixtureRequest) -> Running:
     """An archive that holds some small studies."""
     peer: Running = request.getfixturevalue(request.param)
-    fill(peer, specs(), tmp_path_factory.mktemp("filling"))
+    fill(peer, specs())
     return peer
 
 
 def specs() -> list[ObjectSpec]:
     pairs = itertools.product(range(1, STUDIES + 1), range(1, PER_STUDY + 1))
     return [ObjectSpec(study=study, instance=instance, patient_id=f"P{study}") for study, instance in pairs]
-
-
-def written(specs: list[ObjectSpec], folder: Path) -> list[Outgoing]:
-    made = []
-    for spec in specs:
-        path = folder / f"{spec.study}-{spec.instance}.dcm"
-        path.write_bytes(dicom_bytes(spec))
-        made.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=spec.sop_instance_uid))
-    return made
-
-
-def fill(peer: Running, specs: list[ObjectSpec], folder: Path) -> None:
-    with request(peer.peer(), [CT]) as association:
-        answers = [answer for _, answer in store(association, written(specs, folder))]
-    assert [answer.status for answer in answers if isinstance(answer, StoreAnswer)] == [0] * len(specs)
 
 
 LEVEL, PATIENT, STUDY, SERIES, INSTANCE = 0x00080052, 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
@@ -194,7 +175,7 @@ def test_a_move_that_our_receiver_refuses_does_not_end_in_success(archive: Runni
 
 def test_a_move_that_is_left_is_cancelled_and_the_association_goes_on(dcmqrscp: Running, tmp_path: Path) -> None:
     many = [ObjectSpec(study=90, instance=number, patient_id="P90") for number in range(1, 301)]
-    fill(dcmqrscp, many, tmp_path)
+    fill(dcmqrscp, many)
     sink = Gathering(tmp_path)
     with receiver(dcmqrscp, sink), request(dcmqrscp.peer(), QUERY) as association:
         for response in move(association, keys(study=many[0].study_uid), OURS):
@@ -206,7 +187,7 @@ def test_a_move_that_is_left_is_cancelled_and_the_association_goes_on(dcmqrscp: 
 
 def test_a_move_is_cancelled_from_another_thread(dcmqrscp: Running, tmp_path: Path) -> None:
     many = [ObjectSpec(study=91, instance=number, patient_id="P91") for number in range(1, 301)]
-    fill(dcmqrscp, many, tmp_path)
+    fill(dcmqrscp, many)
     sink = Gathering(tmp_path)
     with receiver(dcmqrscp, sink), request(dcmqrscp.peer(), QUERY) as association:
         responses = move(association, keys(study=many[0].study_uid), OURS)
@@ -219,7 +200,7 @@ def test_a_move_is_cancelled_from_another_thread(dcmqrscp: Running, tmp_path: Pa
 
 
 def test_orthanc_commits_to_what_it_has_and_not_to_what_it_has_not(orthanc: Running, tmp_path: Path) -> None:
-    fill(orthanc, specs()[:3], tmp_path)
+    fill(orthanc, specs()[:3])
     reports: Queue[CommitmentReport] = Queue()
     objects = [Reference(sop_class_uid=CTImageStorage, sop_instance_uid=spec.sop_instance_uid) for spec in specs()[:3]]
     absent = Reference(sop_class_uid=CTImageStorage, sop_instance_uid="1.2.3.4.5")

@@ -18,12 +18,13 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from attrs import frozen
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from vna_lifecycle.adapters.dimse.wire import (
     UNCOMPRESSED,
@@ -31,13 +32,16 @@ from vna_lifecycle.adapters.dimse.wire import (
     Arrival,
     Context,
     Offer,
+    Outgoing,
     Peer,
     Timeouts,
     echo,
     request,
+    store,
 )
 from vna_lifecycle.errors import ArchiveError, StorageError
 from vna_lifecycle.model.identity import AETitle
+from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 OURS = AETitle("VNA_TEST")
 """The AE title under which the peers know us."""
@@ -162,6 +166,21 @@ def local(port: int, title: str) -> Peer:
     """Somebody on this machine."""
     timeouts = Timeouts(connect=5.0, answer=30.0, stall=10.0)
     return Peer(host="127.0.0.1", port=port, called=AETitle(title), calling=OURS, timeouts=timeouts)
+
+
+def fill(peer: Running, specs: Sequence[ObjectSpec]) -> None:
+    """Store synthetic CT images in an archive, each of which it must say that it stored."""
+    context = Context(abstract_syntax=CTImageStorage, transfer_syntaxes=(ExplicitVRLittleEndian,))
+    with tempfile.TemporaryDirectory(prefix="filling-", dir=_memory()) as folder:
+        objects = []
+        for number, spec in enumerate(specs):
+            path = Path(folder) / f"{number}.dcm"
+            path.write_bytes(dicom_bytes(spec))
+            uid = spec.sop_instance_uid
+            objects.append(Outgoing(path=path, sop_class_uid=CTImageStorage, sop_instance_uid=uid))
+        with request(peer.peer(), [context]) as association:
+            answers = [answer for _, answer in store(association, objects)]
+    assert [getattr(answer, "status", answer) for answer in answers] == [0] * len(specs)
 
 
 @contextmanager
