@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from attrs import evolve
 
-from peers.dicom import OURS, Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from peers.dicom import OURS, Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc, section
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.calling import Caller
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
@@ -47,26 +46,21 @@ def dcmqrscp() -> Iterator[Running]:
 
 def checked(folder: Path, capsys: pytest.CaptureFixture[str], peer: Running, *more: str, **changes: object) -> str:
     """What check prints of an archive; it must end with the code 0, or 3 where it is not opened."""
-    settings: dict[str, object] = {
-        "plugin": "dimse",
-        "host": peer.host,
+    settings: dict[str, Any] = {
         "port": peer.port,
         "ae_title": peer.title,
-        "calling_ae_title": OURS,
-        "listen_host": "127.0.0.1",
         "listen_port": peer.ours,
         "settle_seconds": 1.0,
         "attempts": 1,
         **changes,
     }
     expected = settings.pop("expect", 0)
-    lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     (folder / "there").mkdir(exist_ok=True)
     (folder / "program.toml").write_text(
         '[program]\nname = "x"\n[migration]\nsources = ["old"]\ntarget = "new"\n[archives.new]\nplugin = "files"\n'
-        'path = "there"\n[archives.old]\n' + "\n".join(lines) + "\n"
+        'path = "there"\n' + section("old", **settings)
     )
-    if not (folder / "ledger.sqlite").exists():
+    if not (folder / "ledger.db").exists():
         main(["init", str(folder)])
         capsys.readouterr()
     assert main(["check", "--program", str(folder), *more]) == expected

@@ -15,7 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import StorageCommitmentPushModel, Verification
 
-from peers.dicom import OURS, Running, dcmqrscp, folder_for_peer, free_port, local, run_orthanc
+from peers.dicom import OURS, Running, dcmqrscp, folder_for_peer, free_port, local, run_orthanc, section
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.dimse.wire import (
@@ -244,17 +244,6 @@ name = "committed"
 [archives.old]
 plugin = "files"
 path = "old"
-[archives.new]
-plugin = "dimse"
-host = "{host}"
-port = {port}
-ae_title = "{title}"
-calling_ae_title = "{ours}"
-retrieve = "get"
-listen_host = "127.0.0.1"
-listen_port = {listen}
-commitment = true
-commitment_timeout = {timeout}
 [migration]
 sources = ["old"]
 target = "new"
@@ -271,10 +260,16 @@ def test_a_program_waits_for_orthancs_commitment_and_goes_on_without_it(tmp_path
         data = dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}"))
         (tmp_path / "old" / f"{study}.dcm").write_bytes(data)
     with folder_for_peer() as folder, run_orthanc(folder, ours=ours if hears else free_port()) as peer:
-        text = PROGRAM.format(
-            host=peer.host, port=peer.port, title=peer.title, ours=OURS, listen=ours, timeout=60.0 if hears else 1.0
+        new = section(
+            "new",
+            port=peer.port,
+            ae_title=peer.title,
+            retrieve="get",
+            listen_port=ours,
+            commitment=True,
+            commitment_timeout=60.0 if hears else 1.0,
         )
-        (tmp_path / "program.toml").write_text(text)
+        (tmp_path / "program.toml").write_text(PROGRAM + new)
         Program.init(tmp_path)
         with Program.open(tmp_path) as program:
             program.take_inventory()

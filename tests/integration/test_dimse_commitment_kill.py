@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.dicom import OURS, Running, folder_for_peer, free_port, run_orthanc
+from peers.dicom import Running, folder_for_peer, free_port, run_orthanc, section
 from vna_lifecycle.model.event import CommitmentAnswered, StudyTransferred
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -27,17 +27,6 @@ name = "committed"
 [archives.old]
 plugin = "files"
 path = "old"
-[archives.new]
-plugin = "dimse"
-host = "{peer.host}"
-port = {peer.port}
-ae_title = "{peer.title}"
-calling_ae_title = "{ours}"
-retrieve = "get"
-listen_host = "127.0.0.1"
-listen_port = {peer.ours}
-commitment = true
-commitment_timeout = 60.0
 [migration]
 sources = ["old"]
 target = "new"
@@ -66,7 +55,16 @@ def planned(tmp_path: Path, orthanc: Running) -> Path:
     (folder / "old").mkdir(parents=True)
     for study in STUDIES:
         (folder / "old" / f"{study}.dcm").write_bytes(dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}")))
-    (folder / "program.toml").write_text(CONFIG.format(peer=orthanc, ours=OURS))
+    new = section(
+        "new",
+        port=orthanc.port,
+        ae_title=orthanc.title,
+        retrieve="get",
+        listen_port=orthanc.ours,
+        commitment=True,
+        commitment_timeout=60.0,
+    )
+    (folder / "program.toml").write_text(CONFIG + new)
     Program.init(folder)
     with Program.open(folder) as program:
         program.take_inventory()

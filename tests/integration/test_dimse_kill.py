@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import ImplicitVRLittleEndian, JPEGLSLossless
 
-from peers.dicom import OURS, Running, fill, folder_for_peer, run_dcmqrscp, run_orthanc
+from peers.dicom import Running, fill, folder_for_peer, run_dcmqrscp, run_orthanc, section
 from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.model.event import StudyTransferred
 from vna_lifecycle.program import Program
@@ -28,17 +28,6 @@ SPECS = [
     for study in range(1, STUDIES + 1)
     for instance in range(1, PER_STUDY + 1)
 ]
-DIMSE = """
-[archives.{name}]
-plugin = "dimse"
-host = "127.0.0.1"
-port = {peer.port}
-ae_title = "{peer.title}"
-calling_ae_title = "{ours}"
-retrieve = "get"
-settle_seconds = 1.0
-associations = {associations}
-"""
 FILES = """
 [archives.old]
 plugin = "files"
@@ -94,8 +83,15 @@ def empty(peer: Running) -> None:
     assert peer.get("/instances") == []
 
 
-def section(name: str, peer: Running) -> str:
-    return DIMSE.format(name=name, peer=peer, ours=OURS, associations=1 if peer.title == "QR" else 4)
+def reached(name: str, peer: Running) -> str:
+    return section(
+        name,
+        port=peer.port,
+        ae_title=peer.title,
+        retrieve="get",
+        settle_seconds=1.0,
+        associations=1 if peer.title == "QR" else 4,  # dcmqrscp loses objects that come in parallel
+    )
 
 
 def planned(folder: Path, *sections: str) -> Path:
@@ -141,7 +137,7 @@ def files(tmp_path: Path) -> Path:
 
 def killed_and_resumed(tmp_path: Path, files: Path, peer: Running, point: tuple[str, int, str]) -> None:
     empty(peer)
-    folder = planned(tmp_path / "program", FILES.format(folder=files), section("new", peer))
+    folder = planned(tmp_path / "program", FILES.format(folder=files), reached("new", peer))
     assert transfer(folder, *point) == -signal.SIGKILL
     assert transfer(folder) == 0
     assert outcome(folder) == ({"transferred": STUDIES}, {"transfer-syntax"})
@@ -176,7 +172,7 @@ def test_a_kill_between_two_archives_of_others_changes_no_outcome(tmp_path: Path
         run_orthanc(second, settings={"IngestTranscoding": str(ImplicitVRLittleEndian)}) as new,
     ):
         fill(old, SPECS)
-        folder = planned(tmp_path / "program", section("old", old), section("new", new))
+        folder = planned(tmp_path / "program", reached("old", old), reached("new", new))
         assert transfer(folder, *point) == -signal.SIGKILL
         assert transfer(folder) == 0
     assert outcome(folder) == ({"transferred": STUDIES}, {"transfer-syntax"})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.dicom import OURS, fill, folder_for_peer, free_port, run_orthanc
+from peers.dicom import fill, folder_for_peer, free_port, run_orthanc, section
 from vna_lifecycle.cli import main
 from vna_lifecycle.cli.output import bytes_text
 from vna_lifecycle.program import Program
@@ -17,13 +17,6 @@ from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 CONFIG = """
 [program]
 name = "learning"
-[archives.old]
-plugin = "dimse"
-host = "127.0.0.1"
-port = {port}
-ae_title = "{title}"
-calling_ae_title = "{ours}"
-retrieve = "get"
 [archives.new]
 plugin = "files"
 path = "new"
@@ -37,7 +30,7 @@ reserve_bytes = 0
 
 def begun(folder: Path, *, port: int, title: str) -> Path:
     (folder / "new").mkdir()
-    (folder / "program.toml").write_text(CONFIG.format(port=port, title=title, ours=OURS))
+    (folder / "program.toml").write_text(CONFIG + section("old", port=port, ae_title=title, retrieve="get"))
     assert main(["init", str(folder)]) == 0
     return folder
 

@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, SecondaryCaptureImageStorage
 
-from peers.dicom import OURS, Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc
+from peers.dicom import Running, fill, folder_for_peer, free_port, run_dcmqrscp, run_orthanc, section
 from vna_lifecycle.adapters.dimse.canary_objects import Canary, canaries
 from vna_lifecycle.adapters.dimse.wire import Context, Outgoing, StoreAnswer, request, store
 from vna_lifecycle.model.identity import SOPInstanceUID
@@ -29,19 +29,6 @@ SPECS = [
     for study in range(1, STUDIES + 1)
     for instance in range(1, PER_STUDY + 1)
 ]
-ARCHIVE = """
-[archives.{name}]
-plugin = "dimse"
-host = "{host}"
-port = {port}
-ae_title = "{title}"
-calling_ae_title = "{ours}"
-retrieve = "{retrieve}"
-listen_host = "127.0.0.1"
-listen_port = {listen}
-settle_seconds = 1.0
-associations = {associations}
-"""
 REST = """
 [program]
 name = "over DIMSE"
@@ -77,15 +64,14 @@ def group_lengths(file: Path) -> int:
     return sum(element.tag.element == 0 for element in pydicom.dcmread(file, force=True))
 
 
-def section(name: str, peer: Running, retrieve: str) -> str:
-    return ARCHIVE.format(
-        name=name,
-        host=peer.host,
+def reached(name: str, peer: Running, retrieve: str) -> str:
+    return section(
+        name,
         port=peer.port,
-        title=peer.title,
-        ours=OURS,
+        ae_title=peer.title,
         retrieve=retrieve,
-        listen=peer.ours,
+        listen_port=peer.ours,
+        settle_seconds=1.0,
         associations=1 if peer.title == "QR" else 4,  # dcmqrscp loses objects that come in parallel
     )
 
@@ -106,7 +92,7 @@ def test_a_wave_is_moved_and_read_back_byte_for_byte(tmp_path: Path, retrieve: s
         folder = tmp_path / "program"
         folder.mkdir()
         rest = REST.format(verify="hashed")
-        (folder / "program.toml").write_text(rest + section("old", old, retrieve) + section("new", new, retrieve))
+        (folder / "program.toml").write_text(rest + reached("old", old, retrieve) + reached("new", new, retrieve))
         Program.init(folder)
         with Program.open(folder) as program:
             (inventory,) = program.take_inventory()
@@ -136,7 +122,7 @@ def test_what_an_archive_re_encodes_is_read_back_as_equivalent_and_each_differen
         folder = tmp_path / "program"
         folder.mkdir()
         rest = REST.format(verify="equivalent")
-        (folder / "program.toml").write_text(rest + section("old", old, retrieve) + section("new", new, retrieve))
+        (folder / "program.toml").write_text(rest + reached("old", old, retrieve) + reached("new", new, retrieve))
         Program.init(folder)
         with Program.open(folder) as program:
             program.take_inventory()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from peers.dicom import ENVIRONMENT, OURS, Running, fill, folder_for_peer, free_port, program, run_dcmqrscp
+from peers.dicom import ENVIRONMENT, OURS, Running, fill, folder_for_peer, free_port, program, run_dcmqrscp, section
 from vna_lifecycle.adapters.dimse.archive import open_archive
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.dicom.scan import scan_file
@@ -30,16 +30,6 @@ EDITED = ObjectSpec(study=1, instance=2, patient_id="P1", grey=99)
 CONFIG = """
 [program]
 name = "pushed"
-[archives.old]
-plugin = "dimse"
-host = "{host}"
-port = {port}
-ae_title = "{title}"
-calling_ae_title = "{ours}"
-retrieve = "push"
-listen_host = "127.0.0.1"
-listen_port = {listen}
-push_quiet_seconds = 1.0
 [archives.new]
 plugin = "files"
 path = "new"
@@ -89,9 +79,15 @@ def settings(peer: Running, quiet: float = 1.0) -> DimseSettings:
 def program_on(source: Running, tmp_path: Path) -> Path:
     folder = tmp_path / "program"
     folder.mkdir()
-    (folder / "program.toml").write_text(
-        CONFIG.format(host=source.host, port=source.port, title=source.title, ours=OURS, listen=source.ours)
+    old = section(
+        "old",
+        port=source.port,
+        ae_title=source.title,
+        retrieve="push",
+        listen_port=source.ours,
+        push_quiet_seconds=1.0,
     )
+    (folder / "program.toml").write_text(CONFIG + old)
     (folder / "new").mkdir()
     Program.init(folder)
     return folder

@@ -183,6 +183,20 @@ def fill(peer: Running, specs: Sequence[ObjectSpec]) -> None:
     assert [getattr(answer, "status", answer) for answer in answers] == [0] * len(specs)
 
 
+def section(name: str, *, port: int, ae_title: str, **settings: object) -> str:
+    """An archive on this machine that speaks DIMSE and knows us, as a section of a program's configuration."""
+    known: dict[str, object] = {
+        "plugin": "dimse",
+        "host": "127.0.0.1",
+        "port": port,
+        "ae_title": ae_title,
+        "calling_ae_title": OURS,
+        "listen_host": "127.0.0.1",
+        **settings,
+    }
+    return "\n".join([f"[archives.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in known.items()), ""])
+
+
 @contextmanager
 def run_storescp(folder: Path, *options: str) -> Iterator[Running]:
     """dcmtk's storage provider, which writes data sets as they come (``+B``) unless told otherwise."""
