@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from peers.hasty import hasten
-from peers.misbehaving_program import FAULTS, STUDIES, Case, Trial, command, source
+from peers.misbehaving_program import BAD, FAULTS, STUDIES, Case, Trial, command, source
 from vna_lifecycle.errors import ArchiveUnreachable
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.misbehaving_pacs import Faults
@@ -43,6 +44,21 @@ def test_a_fault_ends_as_what_it_is(tmp_path: Path, case: Case) -> None:
             assert not_ready
             assert not wave["ready"]
             assert wave["blockers"]
+
+
+def test_a_warning_is_told_once_however_often_its_study_is_tried(tmp_path: Path) -> None:
+    """Also of what the target has already when the rest of the study comes."""
+    (case,) = (case for case in FAULTS if str(case) == "target-warns-b000")
+    with Trial(case, tmp_path / "program") as trial:
+        trial.plan()
+        trial.pacs.faults = Faults(store_status=0xB000, lost={BAD})
+        assert command("transfer", folder=trial.folder)[0] == 1
+        trial.pacs.faults = case.faults
+        assert command("transfer", "--retry", folder=trial.folder)[0] == 0
+        outcome = trial.outcome()
+        assert outcome.states == case.states
+        told = Counter(uid for kind, uids in outcome.subjects for uid in uids if kind == "stored-with-warning-b000")
+        assert told == Counter(spec.sop_instance_uid for spec in case.specs)
 
 
 def test_a_source_that_dies_is_given_rests_and_then_stops_the_wave(tmp_path: Path) -> None:

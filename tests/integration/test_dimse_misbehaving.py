@@ -14,6 +14,7 @@ from attrs import evolve
 from peers.dicom import free_port
 from vna_lifecycle.adapters.dimse import storing
 from vna_lifecycle.adapters.dimse.archive import open_archive
+from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
 from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, Refused, StudyRecord
@@ -575,6 +576,25 @@ def test_what_we_sent_is_known_again_whatever_the_archive_made_of_it(opened: Ope
     assert pacs.asked.count("C-STORE") == 1
     twice = store(archive, tmp_path / "twice", [SPECS[1], SPECS[1]])
     assert [getattr(answer, "outcome", None) for answer in twice] == [Outcome.STORED, Outcome.ALREADY_PRESENT]
+
+
+def test_a_warning_that_was_heard_before_the_association_was_lost_is_told_with_what_is_there(
+    opened: Open, tmp_path: Path
+) -> None:
+    """The archive says it once; whoever asks again, in another process even, is told of it."""
+    archive, pacs = opened(Faults(store_status=0xB006, disturbance=Disturbance(pdu=4)), [])
+    with pytest.raises(ArchiveError):
+        store(archive, tmp_path / "in", SPECS[:3])
+    there = set(pacs.held())
+    assert 1 < len(there) <= 3
+    pacs.faults = Faults()
+    assert isinstance(archive.reads, Reader)
+    again = open_archive(archive.reads._caller.settings, archive.reads._caller.site)
+    answers = [answer for answer in store(again, tmp_path / "again", SPECS[:3]) if isinstance(answer, Receipt)]
+    again.reads.close()
+    told = {answer.sop_instance_uid for answer in answers if answer.warnings == ("B006",)}
+    assert len(told) == len(there) - 1  # the last one's answer never came
+    assert told < {answer.sop_instance_uid for answer in answers if answer.outcome is Outcome.ALREADY_PRESENT} == there
 
 
 def test_what_somebody_else_stored_in_other_bytes_is_not_taken_for_ours(opened: Open, tmp_path: Path) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vna_lifecycle.engine.reconcile import Reconciliation
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.counting import counted, told_of
 from vna_lifecycle.model.encoding import EncodingClass, classes_counted
 from vna_lifecycle.model.event import StudyFailed, StudyIncomplete, StudyTransferred
-from vna_lifecycle.model.finding import Finding, Severity
+from vna_lifecycle.model.finding import LASTING, Finding, Severity
 from vna_lifecycle.model.identity import SOPInstanceUID, StudyRef
 from vna_lifecycle.ports import ConflictClass, Outcome, Receipt, StoreFailure
 
@@ -55,15 +55,29 @@ class StoreSummary:
     warned: tuple[Receipt, ...]
 
 
-def summarize(answers: Sequence[Receipt | StoreFailure]) -> StoreSummary:
-    """Count the target's answers."""
-    receipts = [answer for answer in answers if isinstance(answer, Receipt)]
+def repeats(answer: Receipt | StoreFailure) -> bool:
+    """Whether these are warnings with which the target took, at an earlier time, what it has already."""
+    return isinstance(answer, Receipt) and answer.outcome is Outcome.ALREADY_PRESENT and bool(answer.warnings)
+
+
+def summarize(
+    answers: Sequence[Receipt | StoreFailure], told: Container[tuple[SOPInstanceUID, str]] = ()
+) -> StoreSummary:
+    """Count the target's answers, without what is repeated of ``told``: instances with kinds of finding."""
+    receipts = [_news(answer, told) for answer in answers if isinstance(answer, Receipt)]
     return StoreSummary(
         stored=frozenset(receipt.sop_instance_uid for receipt in receipts if receipt.outcome is Outcome.STORED),
         already_present=sum(receipt.outcome is Outcome.ALREADY_PRESENT for receipt in receipts),
         failures=tuple(answer for answer in answers if isinstance(answer, StoreFailure)),
         warned=tuple(receipt for receipt in receipts if receipt.warnings),
     )
+
+
+def _news(receipt: Receipt, told: Container[tuple[SOPInstanceUID, str]]) -> Receipt:
+    if not repeats(receipt):
+        return receipt
+    new = (code for code in receipt.warnings if (receipt.sop_instance_uid, warned_kind(code)) not in told)
+    return evolve(receipt, warnings=tuple(new))
 
 
 def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
@@ -121,6 +135,11 @@ def fetch_findings(study: StudyRef, fetched: FetchedStudy) -> Iterator[Finding]:
         )
 
 
+def warned_kind(code: str) -> str:
+    """The kind of the finding about a warning of the target."""
+    return f"{LASTING}{code.lower()}"
+
+
 def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
     """Refused and warned instances, each kind as one finding."""
     for code in sorted({failure.code for failure in summary.failures if not failure.transient}):
@@ -139,7 +158,7 @@ def store_findings(study: StudyRef, summary: StoreSummary) -> Iterator[Finding]:
     for code in sorted({warning for receipt in summary.warned for warning in receipt.warnings}):
         warned = [receipt for receipt in summary.warned if code in receipt.warnings]
         yield Finding(
-            kind=f"stored-with-warning-{code.lower()}",
+            kind=warned_kind(code),
             severity=Severity.WARNING,
             message=f"the target took {counted(len(warned), 'instance')} with warning {code}",
             check=CHECK,

@@ -17,6 +17,7 @@ from vna_lifecycle.engine.outcomes import (
     StoreSummary,
     fetch_findings,
     incomplete,
+    repeats,
     store_findings,
     summarize,
     verdict,
@@ -26,6 +27,7 @@ from vna_lifecycle.engine.pending import BEING_STAGED, attempts_allowed
 from vna_lifecycle.engine.reconcile import ReadBack, reconcile
 from vna_lifecycle.engine.tasks import FetchedStudy
 from vna_lifecycle.model.event import Event, StoreIntended, StudyFetched, StudyStored, TargetSurveyed
+from vna_lifecycle.model.finding import LASTING
 from vna_lifecycle.model.identity import SOPInstanceUID
 from vna_lifecycle.model.inventory import Manifest, Rung
 from vna_lifecycle.ports import Receipt, StoreFailure
@@ -162,7 +164,7 @@ def after_store(
 ) -> Step:
     """The target has answered: record what it claims. Only reading back proves it."""
     attempt, study = flight.attempt, flight.attempt.study
-    summary = summarize(answers)
+    summary = _summary(journal, attempt, answers)
     found = [journal.finding(finding, wave=attempt.wave) for finding in store_findings(study, summary)]
     # Told in any case: at the next attempt the instance is already present, and nobody repeats receipt and warning.
     events = (_stored(journal, flight, summary), *found)
@@ -171,6 +173,17 @@ def after_store(
         return Step(events=events, then=Then.RETRY, code=transient[0].code)
     flight.lacking = evolve(flight.lacking, refused=len(summary.failures))
     return Step(events=events, then=Then.VERIFY)
+
+
+def _summary(journal: Journal, attempt: Attempt, answers: Sequence[Receipt | StoreFailure]) -> StoreSummary:
+    """The answers, counted; a warning that the target's adapter repeats, and that is on record, is not told twice."""
+    told = set[tuple[SOPInstanceUID, str]]()
+    if any(map(repeats, answers)):
+        for line in journal.catalog.decisions.open_lines(attempt.wave, study=attempt.study.label):
+            if line.kind.startswith(LASTING):
+                subjects = journal.read_finding(line.evidence_ref).subjects
+                told |= {(SOPInstanceUID(uid), line.kind) for uid in subjects}
+    return summarize(answers, told)
 
 
 def _stored(journal: Journal, flight: Flight, summary: StoreSummary) -> tuple[str, Event]:
@@ -194,7 +207,8 @@ def _stored(journal: Journal, flight: Flight, summary: StoreSummary) -> tuple[st
 
 def after_cancelled_store(journal: Journal, flight: Flight, answers: Sequence[Receipt | StoreFailure]) -> Step:
     """Storing was broken off: what the target said until then goes on record, the study is begun again later."""
-    study, wave, summary = flight.attempt.study, flight.attempt.wave, summarize(answers)
+    study, wave = flight.attempt.study, flight.attempt.wave
+    summary = _summary(journal, flight.attempt, answers)
     found = (journal.finding(finding, wave=wave) for finding in store_findings(study, summary))
     return Step(events=(_stored(journal, flight, summary), *found), then=Then.END)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
@@ -52,7 +52,7 @@ class Store:
     def __init__(self, caller: Caller, reader: Reader) -> None:
         self._caller = caller
         self._reader = reader
-        self._record = Sent(caller.site.workspace / "sent.sqlite")
+        self._place = caller.site.workspace / "sent.sqlite"
         self._changed = threading.Condition()
         self._busy: set[str] = set()
 
@@ -64,11 +64,11 @@ class Store:
         """
         left = iter(instances)
         while batch := list(islice(left, _AT_ONCE)):
-            with self._alone({item.record.sop_instance_uid for item in batch}):
-                answers = list(self._batch(study, batch))
+            with self._alone({item.record.sop_instance_uid for item in batch}), Sent(self._place) as record:
+                answers = list(self._batch(study, batch, record))
             yield from answers
 
-    def _batch(self, study: StudyRef, batch: Sequence[Fetched]) -> Iterator[_Answer]:
+    def _batch(self, study: StudyRef, batch: Sequence[Fetched], record: Sent) -> Iterator[_Answer]:
         ready: dict[str, tuple[Fetched, InstanceRecord]] = {}
         twice: list[Fetched] = []
         for item in batch:
@@ -79,38 +79,45 @@ class Store:
                 twice.append(item)
             else:
                 ready[looked.sop_instance_uid] = (item, looked)
-        self._reader.learn(record for _, record in ready.values())
-        there = {record.sop_instance_uid: record for record in self._reader.list_instances(study)}
+        self._reader.learn(looked for _, looked in ready.values())
+        there = {listed.sop_instance_uid: listed for listed in self._reader.list_instances(study)}
         taken = [uid for uid in ready if uid in there]
-        yield from self._compared(study, [(ready.pop(uid)[0], there[SOPInstanceUID(uid)]) for uid in taken])
-        self._record.note((uid, _digest(item)) for uid, (item, _) in ready.items())
-        yield from self._confirmed(study, list(self._sent(list(ready.values()))))
+        yield from self._compared(study, [(ready.pop(uid)[0], there[SOPInstanceUID(uid)]) for uid in taken], record)
+        record.note((uid, _digest(item)) for uid, (item, _) in ready.items())
+        yield from self._confirmed(study, list(self._sent(list(ready.values()), record)))
         if twice:
-            there = {record.sop_instance_uid: record for record in self._reader.list_instances(study)}
+            there = {listed.sop_instance_uid: listed for listed in self._reader.list_instances(study)}
             for item in twice:
-                record = there.get(item.record.sop_instance_uid)
-                if record is None:
+                listed = there.get(item.record.sop_instance_uid)
+                if listed is None:
                     message = "another object with this UID came before it, and was not stored"
                     yield _failure(item.record.sop_instance_uid, "not-stored", message, transient=True)
                 else:
-                    yield from self._compared(study, [(item, record)])
+                    yield from self._compared(study, [(item, listed)], record)
 
-    def _sent(self, ready: Sequence[tuple[Fetched, InstanceRecord]]) -> Iterator[_Answer]:
-        """Send by class and syntax, over as many associations as their presentation contexts need."""
-        kinds = sorted({(record.sop_class_uid, record.transfer_syntax) for _, record in ready})
+    def _sent(self, ready: Sequence[tuple[Fetched, InstanceRecord]], record: Sent) -> Iterator[_Answer]:
+        """Send by class and syntax, over as many associations as their presentation contexts need.
+
+        A warning is on record before the next object is sent: whoever asks for this object again will not hear it.
+        """
+        digests = {looked.sop_instance_uid: _digest(item) for item, looked in ready}
+        kinds = sorted({(looked.sop_class_uid, looked.transfer_syntax) for _, looked in ready})
         for first in range(0, len(kinds), _KINDS):
             group = kinds[first : first + _KINDS]
             objects = [
-                Outgoing(path=item.path, sop_class_uid=record.sop_class_uid, sop_instance_uid=record.sop_instance_uid)
-                for item, record in ready
-                if (record.sop_class_uid, record.transfer_syntax) in group
+                Outgoing(path=item.path, sop_class_uid=looked.sop_class_uid, sop_instance_uid=looked.sop_instance_uid)
+                for item, looked in ready
+                if (looked.sop_class_uid, looked.transfer_syntax) in group
             ]
             contexts = [Context(abstract_syntax=uid, transfer_syntaxes=(syntax,)) for uid, syntax in group]
             # With verification there is always something to agree on: a class that is refused fails its objects only.
             verification = Context(abstract_syntax=VERIFICATION, transfer_syntaxes=UNCOMPRESSED)
             with self._caller.association([verification, *contexts]) as association:
                 for outgoing, answer in store(association, self._unless_cancelled(objects)):
-                    yield _told(SOPInstanceUID(outgoing.sop_instance_uid), answer)
+                    uid = SOPInstanceUID(outgoing.sop_instance_uid)
+                    if isinstance(answer, StoreAnswer) and is_warning(answer.status):
+                        record.warned(uid, digests[uid], answer.status)
+                    yield _told(uid, answer)
 
     def _unless_cancelled(self, objects: Sequence[Outgoing]) -> Iterator[Outgoing]:
         for outgoing in objects:
@@ -135,18 +142,24 @@ class Store:
     def _absent(self, study: StudyRef, claimed: set[SOPInstanceUID]) -> set[SOPInstanceUID]:
         return claimed - {record.sop_instance_uid for record in self._reader.list_instances(study)}
 
-    def _compared(self, study: StudyRef, pairs: Sequence[tuple[Fetched, InstanceRecord]]) -> Iterator[_Answer]:
-        """The UIDs are taken: by what we sent, whatever the archive made of it; by the same bytes; or by others."""
-        ours = self._record.known((item.record.sop_instance_uid, _digest(item)) for item, _ in pairs)
-        for uid in ours:  # reading it back will tell what became of it
-            yield Receipt(sop_instance_uid=SOPInstanceUID(uid), outcome=Outcome.ALREADY_PRESENT)
-        pairs = [(item, record) for item, record in pairs if item.record.sop_instance_uid not in ours]
+    def _compared(
+        self, study: StudyRef, pairs: Sequence[tuple[Fetched, InstanceRecord]], record: Sent
+    ) -> Iterator[_Answer]:
+        """The UIDs are taken: by what we sent, whatever the archive made of it; by the same bytes; or by others.
+
+        A warning with which the archive took what we sent is told again: nobody may have lived to tell it.
+        """
+        ours = record.known((item.record.sop_instance_uid, _digest(item)) for item, _ in pairs)
+        for uid, statuses in ours.items():  # reading it back will tell what became of it
+            there = Outcome.ALREADY_PRESENT
+            yield Receipt(sop_instance_uid=SOPInstanceUID(uid), outcome=there, warnings=_codes(statuses))
+        pairs = [(item, listed) for item, listed in pairs if item.record.sop_instance_uid not in ours]
         if not pairs:
             return
-        given = {record.locator: item for item, record in pairs}
+        given = {listed.locator: item for item, listed in pairs}
         with tempfile.TemporaryDirectory(dir=self._caller.site.workspace) as folder:
             spool = _Folder(Path(folder))
-            for found in self._reader.fetch(study, [record for _, record in pairs], spool):
+            for found in self._reader.fetch(study, [listed for _, listed in pairs], spool):
                 item = given[found.record.locator]
                 if isinstance(found, FetchFailure):
                     message = "an object with this UID is there, and cannot be read to compare it"
@@ -196,10 +209,14 @@ def _told(uid: SOPInstanceUID, answer: StoreAnswer | NotSent) -> _Answer:
         return _failure(uid, "unreadable-source", "the fetched file cannot be sent")
     status = answer.status
     if status == 0 or is_warning(status):
-        warnings = (f"{status:04X}",) if status else ()
+        warnings = _codes((status,) if status else ())
         return Receipt(sop_instance_uid=uid, outcome=Outcome.STORED, warnings=warnings)
     code = _CODES.get(status & 0xFF00) or _CODES.get(status & 0xF000) or "refused"
     return _failure(uid, code, f"the archive answered with {words(status)}", transient=is_transient(status))
+
+
+def _codes(statuses: Iterable[int]) -> tuple[str, ...]:
+    return tuple(f"{status:04X}" for status in statuses)
 
 
 def _compared(item: Fetched, found: Fetched) -> _Answer:

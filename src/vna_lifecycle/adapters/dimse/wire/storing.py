@@ -11,7 +11,7 @@ from vna_lifecycle.adapters.dimse.wire import command as cs
 from vna_lifecycle.adapters.dimse.wire.association import Association
 from vna_lifecycle.adapters.dimse.wire.link import expect
 from vna_lifecycle.adapters.dimse.wire.sending import Sender, Staged, open_data_set
-from vna_lifecycle.errors import ArchiveError, ArchiveRefused, DicomRefused
+from vna_lifecycle.errors import ArchiveRefused, DicomRefused
 
 
 @frozen(kw_only=True)
@@ -58,8 +58,8 @@ class _Ready:
 def store(association: Association, objects: Iterable[Outgoing]) -> Iterator[tuple[Outgoing, StoreAnswer | NotSent]]:
     """Send objects one after the other, byte for byte, and yield what the peer says to each, in their order.
 
-    The next object is read while the peer works on the last one, and is under way before that one's answer is yielded:
-    to stop in good order, let ``objects`` end. To leave the loop aborts the association.
+    The next object is read while the peer works on the last one, and sent once that one's answer was yielded: to stop
+    in good order, let ``objects`` end. To leave the loop aborts the association.
 
     Raises:
         ArchiveError: the peer did not answer as it must, or stopped; what was not yielded is not known to be stored.
@@ -67,30 +67,26 @@ def store(association: Association, objects: Iterable[Outgoing]) -> Iterator[tup
     """
     sender = Sender(association.link.channel, association.link.max_send)
     sent: _Ready | None = None
+    ended = False
     try:
         for outgoing in objects:
             ready = _stage(association, sender, outgoing)
-            if isinstance(ready, NotSent):
-                if sent is not None:
-                    done, sent = sent, None
-                    yield done.outgoing, _answered(association, done)
-                yield outgoing, ready
-                continue
             try:
-                answer = None if sent is None else (sent.outgoing, _answered(association, sent))
-                problem = _sent(sender, ready)
+                if sent is not None:
+                    yield sent.outgoing, _answered(association, sent)
+                sent = ready if isinstance(ready, _Ready) else None
+                if sent is not None:
+                    sender.send(sent.staged)
             finally:
-                ready.staged.data.close()
-            sent = ready
-            if answer is not None:
-                yield answer
-            if problem is not None:
-                raise problem
+                if isinstance(ready, _Ready):
+                    ready.staged.data.close()
+            if isinstance(ready, NotSent):
+                yield outgoing, ready
         if sent is not None:
-            done, sent = sent, None
-            yield done.outgoing, _answered(association, done)
+            yield sent.outgoing, _answered(association, sent)
+        ended = True
     finally:
-        if sent is not None:
+        if not ended:
             association.abort()  # half an object was sent, or an answer is to come that nobody waits for
 
 
@@ -121,15 +117,6 @@ def _stage(association: Association, sender: Sender, outgoing: Outgoing) -> _Rea
     except BaseException:
         data.close()
         raise
-
-
-def _sent(sender: Sender, ready: _Ready) -> Exception | None:
-    """Send an object; what went wrong is returned, so that the answer to the one before it is not lost."""
-    try:
-        sender.send(ready.staged)
-    except (ArchiveError, DicomRefused, OSError) as problem:
-        return problem
-    return None
 
 
 def _answered(association: Association, ready: _Ready) -> StoreAnswer:
