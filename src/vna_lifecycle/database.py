@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ _DURABLE: Final[Mapping[str, tuple[str, str | int]]] = {
     "recursive_triggers": ("ON", 1),  # without it, INSERT OR REPLACE deletes behind a delete trigger's back
 }
 _BUSY_SECONDS: Final = 30.0
+_AGAIN_SECONDS: Final = 0.005
 _LITTLE_BYTES: Final = 1 << 16  # what SQLite needs at least: its shared memory grows by 32 KiB
 
 
@@ -142,7 +144,7 @@ def _connect(path: Path, schema: Schema, *, create: bool, read_only: bool) -> sq
         settings = dict(_DURABLE) | {name: (str(value), value) for name, value in schema.pragmas.items()}
         for name, (value, expected) in settings.items():
             if not (read_only and name == "journal_mode"):  # a reader cannot change the mode, only look at it
-                connection.execute(f"PRAGMA {name}={value}").close()
+                _set(connection, f"{name}={value}")
             (actual,) = connection.execute(f"PRAGMA {name}").fetchone()
             if actual != expected:
                 raise StorageError(
@@ -154,6 +156,24 @@ def _connect(path: Path, schema: Schema, *, create: bool, read_only: bool) -> sq
         connection.close()
         raise
     return connection
+
+
+def _set(connection: sqlite3.Connection, setting: str) -> None:
+    """Set a pragma, and wait for others also where SQLite does not.
+
+    While one connection gives a new file its write-ahead log, the others that would do so are refused at once: SQLite
+    calls no busy handler for a transaction that has begun to read.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(f"PRAGMA {setting}").close()
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _create(connection: Connection, schema: Schema) -> None:

@@ -99,6 +99,41 @@ def test_a_creation_that_fails_leaves_nothing_behind_that_could_be_opened(tmp_pa
     engine.dispose()
 
 
+def test_a_new_file_that_another_connection_holds_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads that open a new file at once are in each other's way for a moment, and SQLite lets neither wait."""
+    file = tmp_path / "n.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused: list[str] = []
+
+    class Refused(sqlite3.Connection):
+        def execute(self, sql: str, *arguments: object) -> sqlite3.Cursor:
+            try:
+                return super().execute(sql, *arguments)
+            except sqlite3.OperationalError:
+                refused.append(sql)
+                other.rollback()
+                raise
+
+    real = sqlite3.connect
+    monkeypatch.setattr(database.sqlite3, "connect", lambda *a, **k: real(*a, factory=Refused, **k))
+    open_sqlite(file, schema=_schema(), create=True).dispose()
+    assert refused == ["PRAGMA journal_mode=WAL"]
+    other.close()
+
+
+def test_a_new_file_that_is_held_for_good_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.1)
+    file = tmp_path / "n.db"
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageError, match="was locked by another process"):
+        open_sqlite(file, schema=_schema(), create=True)
+    other.close()
+
+
 def test_the_caller_chooses_the_error_for_a_damaged_file(path: Path) -> None:
     path.write_bytes(b"this is not a database " * 500)
     with pytest.raises(CatalogCorrupt):
