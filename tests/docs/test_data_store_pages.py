@@ -1,7 +1,7 @@
 """The pages about HealthImaging are carried out as they are printed, on a fake of the service.
 
-Only what a reader has to replace as well is replaced: IDs, buckets, paths, and where the service is; quotas, for which AWS makes
-everybody wait, are wider.
+Only what a reader has to replace as well is replaced: IDs, buckets, paths, and where the service is. Quotas are wider:
+AWS makes everybody wait for them.
 """
 
 from __future__ import annotations
