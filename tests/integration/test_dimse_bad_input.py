@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
+import stamina
+from attrs import evolve, frozen
 
 from peers.hasty import hasten
 from peers.misbehaving_program import GIGANTIC, PER_STUDY, STUDIES, Case, Trial, command, source, target
 from peers.scripted_dicom import Authority, server_tls
 from peers.small_disk import SmallDisk, small_disk
+from vna_lifecycle.adapters.dimse.reception import SYNTAXES
 from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.model.event import Event, StudyFailed
 from vna_lifecycle.program.bench import utc_now
@@ -47,10 +49,11 @@ def instead(data: bytes, *, place: int = 1, hold: bool = False, times: int = FOR
 
 @frozen(kw_only=True)
 class Bad:
-    """What comes, how it is told, and whether it may pass by itself."""
+    """What comes, how it is told, and whether it may pass by itself; ``midway`` is how a wave tells it, if otherwise."""
 
     faults: Faults
     words: str
+    midway: str = ""
     kind: str = "ArchiveError"
     transient: bool = False
 
@@ -73,7 +76,10 @@ REJECTIONS = {
 }
 BAD = {
     "no-common-context": Bad(
-        faults=Faults(unwilling=EVERYTHING), words="none of the 1 presentation contexts", kind="ArchiveRefused"
+        faults=Faults(unwilling=EVERYTHING),
+        words="none of the 1 presentation contexts",  # of a C-ECHO
+        midway=f"none of the {1 + len(SYNTAXES)} presentation contexts",  # of a C-GET for CT images
+        kind="ArchiveRefused",
     ),
     "http": Bad(faults=instead(b"HTTP/1.1 400 Bad Request\r\n\r\n" + bytes(64)), words="DICOM protocol"),
     "gigantic-header": Bad(faults=instead(GIGANTIC), words="length of 4,294,967,295 bytes"),
@@ -114,6 +120,33 @@ def test_each_reason_of_a_rejection_is_told_in_words(tmp_path: Path) -> None:
             told(*command("inventory", folder=trial.folder), bad)
         trial.pacs.faults = Faults()
         assert command("inventory", folder=trial.folder)[0] == 0
+
+
+def test_an_archive_that_is_busy_when_it_is_opened_is_asked_again_and_one_that_will_not_have_us_is_not(
+    tmp_path: Path,
+) -> None:
+    """Ever later, and not for ever; the error then says how often (PS3.8 9.3.4, result 2: rejected transient)."""
+    with Trial(source("busy", Faults(), retrieve="get"), tmp_path / "program") as trial:
+        trial.plan(("attempts = 2", "attempts = 4"))
+
+        def meeting(result: int, *, times: int) -> tuple[int, dict[str, Any], int]:
+            trial.pacs.faults = instead(
+                pdu(ASSOCIATE_RJ, bytes((0, result, 3, 1))), times=trial.pacs.associations + times
+            )
+            before = trial.pacs.associations
+            code, answer = command("inventory", folder=trial.folder)
+            return code, answer, trial.pacs.associations - before
+
+        with stamina.set_testing(True, attempts=4, cap=True):  # without the waits
+            code, answer, asked = meeting(2, times=3)
+            assert (code, asked > 4) == (0, True), answer
+            code, answer, asked = meeting(2, times=FOR_EVER)
+            told(code, answer, rejected(2, 3, 1, "up to 4 requests"))
+            assert asked == 4
+            trial.pacs.faults = Faults(reject=(1, 1, 3))
+            before = trial.pacs.associations
+            told(*command("inventory", folder=trial.folder), REJECTIONS["wrong-calling-title"])
+            assert trial.pacs.associations - before == 1
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -162,7 +195,7 @@ def test_what_an_archive_does_in_the_middle_of_a_wave_stops_it_by_name_and_the_s
     """At once where it will not pass, after some rests where it may; no study is lost or blamed for it."""
     bad = (REJECTIONS | BAD)[name]
     with Trial(source("bad", Faults(), retrieve="get"), tmp_path / "program") as trial:
-        told(*in_the_middle(trial, bad.faults, *QUICK_LIMITS), bad)
+        told(*in_the_middle(trial, bad.faults, *QUICK_LIMITS), evolve(bad, words=bad.midway or bad.words))
         outcome = trial.outcome()
         assert set(outcome.states) <= {"planned", "failed", "transferred"}
         assert 0 < outcome.states["transferred"] < STUDIES
