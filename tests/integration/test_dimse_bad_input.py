@@ -49,7 +49,7 @@ def instead(data: bytes, *, place: int = 1, hold: bool = False, times: int = FOR
 
 @frozen(kw_only=True)
 class Bad:
-    """What comes, how it is told, and whether it may pass by itself; ``midway`` is how a wave tells it, if otherwise."""
+    """What comes, how it is told, and whether it may pass by itself; ``midway`` is how a wave tells it, if not so."""
 
     faults: Faults
     words: str
