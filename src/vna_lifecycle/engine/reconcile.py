@@ -54,15 +54,20 @@ class Reconciliation:
 
 
 def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconciliation:
-    """Compare, instance by instance, at the rung that this archive is held to."""
-    found = {entry.sop_instance_uid: entry for entry in seen.manifest.entries}
+    """Compare, instance by instance, at the rung that this archive is held to.
+
+    Of several contents under one UID the worst decides: readers may be shown any of them.
+    """
+    found: dict[SOPInstanceUID, list[ManifestEntry]] = {}
+    for one in seen.manifest.entries:
+        found.setdefault(one.sop_instance_uid, []).append(one)
     unreadable = {uid: transient for uid, _, transient in seen.unreadable}
     match, differ, missing, indeterminate, below, undecided = [], [], [], [], [], []
     weakest: Rung | None = None
     for entry in expected.entries:
         uid = entry.sop_instance_uid
         if uid in found:
-            rung = compare_entries(entry, found[uid])
+            rung, worst = min(((compare_entries(entry, one), one) for one in found[uid]), key=lambda pair: pair[0])
             if rung >= required:
                 match.append(uid)
                 weakest = rung if weakest is None else min(weakest, rung)
@@ -70,7 +75,7 @@ def reconcile(expected: Manifest, seen: ReadBack, *, required: Rung) -> Reconcil
                 differ.append(uid)
                 if rung is Rung.EQUIVALENT:
                     below.append(uid)
-                elif required <= Rung.EQUIVALENT and _undecided(entry, found[uid]):
+                elif required <= Rung.EQUIVALENT and _undecided(entry, worst):
                     undecided.append(uid)
         elif unreadable.get(uid):
             indeterminate.append(uid)

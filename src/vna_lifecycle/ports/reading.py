@@ -108,7 +108,10 @@ class SourceAdapter(Protocol):
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
     ) -> Iterator[Fetched | FetchFailure]:
-        """Each wanted instance, once, as it arrives and in any order. Locators decide, not UIDs."""
+        """Each wanted instance, once, as it arrives and in any order. Locators decide, not UIDs.
+
+        Where an archive serves several contents under one locator, each of them is told, with the same record.
+        """
         ...
 
     def close(self) -> None:

@@ -104,3 +104,12 @@ def test_the_rung_of_a_study_is_its_weakest() -> None:
     for entries in ((STORED, evolve(served(), sop_instance_uid=other)), (served(), expected.entries[1])):
         seen = ReadBack(manifest=Manifest(study_uid=study, entries=entries))
         assert reconcile(expected, seen, required=Rung.EQUIVALENT).rung is Rung.EQUIVALENT
+
+
+def test_of_several_contents_under_one_uid_the_worst_decides() -> None:
+    same, other = served(data="a", syntax=PLAIN), served(data="c", header="x", syntax=PLAIN)
+    for entries in ((same, other), (other, same)):
+        seen = ReadBack(manifest=Manifest(study_uid=StudyUID("1.2"), entries=entries))
+        expected = Manifest(study_uid=StudyUID("1.2"), entries=(STORED,))
+        found = reconcile(expected, seen, required=Rung.EQUIVALENT)
+        assert (found.match, found.differ, found.complete) == ((), (UID,), False)

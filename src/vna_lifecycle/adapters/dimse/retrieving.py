@@ -75,7 +75,7 @@ class Retriever:
     def fetch(
         self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
     ) -> Iterator[Fetched | FetchFailure]:
-        """Each wanted object, asked for at study, then at series, then at image level.
+        """Each wanted object, asked for at study, then at series, then at image level; every content that it has.
 
         Raises:
             ArchiveError: the archive cannot be reached, does not know us as a destination, or fails at every try.
@@ -184,10 +184,9 @@ class Retriever:
 
     def _run(self, errand: Errand, ticket: Ticket, said: _Said) -> Iterator[Fetched]:
         before = ticket.arrived
-        ticket.begin()
         progress: Progress | None = None
         with self._lobby.retrieval(self._caller, _contexts(errand.records)) as (association, message_id):
-            ticket.moves.add(message_id)
+            ticket.ask(message_id)
             ticket.on_arrival = lambda: self._cancel_if_asked(association, ticket)
             for answer in self._asked(association, errand, ticket, message_id):
                 progress = answer

@@ -18,8 +18,9 @@ from vna_lifecycle.ports import Fetched, Spool
 class Ticket:
     """Takes arrivals, from any thread, and matches them with what was wanted by SOP Instance UID.
 
-    ``title`` is as whom we ask for C-MOVE. ``moves`` are the message IDs of those that were asked for; an object that
-    states none is taken where its UID is wanted. ``problem`` is why the spool could not take an object.
+    Other contents that one retrieval brings under the same UID are told as well: which is the true one is not decided
+    here. ``title`` is as whom we ask for C-MOVE. ``moves`` are the message IDs of those that were asked for; an object
+    that states none is taken where its UID is wanted. ``problem`` is why the spool could not take an object.
     """
 
     def __init__(self, wanted: Sequence[InstanceRecord], spool: Spool, title: str) -> None:
@@ -31,12 +32,20 @@ class Ticket:
         self._spool = spool
         self._title = title
         self._missing: dict[str, list[InstanceRecord]] = {}
-        self._wanted = {place_of(record.locator)[1] for record in wanted}
+        self._wanted = {place_of(record.locator)[1]: record for record in wanted}
+        self._came: dict[tuple[int, str], list[Arrival]] = {}
+        self._errands = 0
         for record in wanted:
             self._missing.setdefault(place_of(record.locator)[1], []).append(record)
         self._ready: deque[Fetched] = deque()
         self._changed = threading.Condition()
         self._last = time.monotonic()
+
+    def ask(self, message_id: int) -> None:
+        """A retrieval is asked for, a C-MOVE under this message ID."""
+        self.begin()
+        self.moves.add(message_id)
+        self._errands += 1
 
     def place(self, offer: Offer) -> Path | int | None:
         """A file in the spool for what one of our retrievals brings."""
@@ -66,18 +75,33 @@ class Ticket:
         with self._changed:
             self.arrived += 1
             self._last = time.monotonic()
-            records = self._missing.get(arrival.offer.sop_instance_uid)
+            uid = arrival.offer.sop_instance_uid
+            records = self._missing.get(uid)
             if records:
                 self._ready.append(Fetched(record=records.pop(0), path=arrival.path))
                 if not records:
-                    del self._missing[arrival.offer.sop_instance_uid]
-            elif arrival.offer.sop_instance_uid in self._wanted:
-                arrival.path.unlink(missing_ok=True)  # asked for again with others of its series
-            else:
+                    del self._missing[uid]
+            elif uid not in self._wanted:
                 self.extra.append(arrival)
+            elif self._is_another(arrival):
+                self._ready.append(Fetched(record=self._wanted[uid], path=arrival.path))
+            else:
+                arrival.path.unlink(missing_ok=True)
+            if uid in self._wanted:
+                self._came.setdefault((self._errand(arrival), uid), []).append(arrival)
             self._changed.notify_all()
         self.on_arrival()
         return 0
+
+    def _is_another(self, arrival: Arrival) -> bool:
+        """Whether the same retrieval brought its UID with other bytes. An archive may write objects anew each time."""
+        before = self._came.get((self._errand(arrival), arrival.offer.sop_instance_uid), [])
+        return bool(before) and arrival.dataset_sha256 not in {one.dataset_sha256 for one in before}
+
+    def _errand(self, arrival: Arrival) -> int:
+        """By which retrieval it came: the C-MOVE's message ID, or a number below 0."""
+        mover = arrival.offer.originator
+        return -self._errands if mover is None else mover.message_id
 
     def lose(self, path: Path, problem: StorageError | None) -> None:
         """Note what the disk has against the objects; what the sender broke off is asked for again."""

@@ -46,7 +46,8 @@ class Faults:
 
     Of retrievals: ``withheld`` objects are not sent where they are asked for at the ``withheld_at`` levels, and the
     final status is success all the same; ``final_early`` sends that status first; ``new_uids`` gives each object a new
-    SOP Instance UID each time; ``no_counters`` leaves out the numbers of sub-operations; ``retrieve_status`` is the
+    SOP Instance UID each time; ``twins`` are attributes of which it sends a second content with each object, under the
+    same UID; ``no_counters`` leaves out the numbers of sub-operations; ``retrieve_status`` is the
     final status of all; at ``poison`` objects ``poison_pdu`` comes, and the association ends; ``no_originator`` leaves
     out who asked for the C-MOVE; ``deaf`` does not hear C-CANCEL.
 
@@ -68,6 +69,7 @@ class Faults:
     withheld_at: Collection[str] = ("STUDY", "SERIES", "IMAGE")
     final_early: bool = False
     new_uids: bool = False
+    twins: Mapping[str, str] = field(factory=dict)
     no_counters: bool = False
     retrieve_status: int | None = None
     poison: Collection[str] = ()

@@ -242,6 +242,8 @@ class Conversation:
     def _chosen(self, query: Dataset) -> Iterator[Held]:
         for held in self._pacs.holdings.named(query):
             yield held.changed({"SOPInstanceUID": str(generate_uid())}) if self._pacs.faults.new_uids else held
+            if self._pacs.faults.twins:
+                yield held.changed(self._pacs.faults.twins)
 
     def _store_status(self) -> int:
         """The answer to a C-STORE over this association; a C-CANCEL may come before it."""

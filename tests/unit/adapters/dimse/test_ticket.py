@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from pathlib import Path
@@ -49,10 +50,11 @@ def offer(uid: str = WANTED, mover: tuple[str, int] | None = None) -> Offer:
     )
 
 
-def arrive(ticket: Ticket, uid: str) -> Path:
+def arrive(ticket: Ticket, uid: str, data: bytes = b"x", mover: tuple[str, int] | None = None) -> Path:
     path = ticket.file()
-    path.write_bytes(b"x")
-    assert ticket.take(Arrival(offer=offer(uid), path=path, size=1, dataset_size=1, digest=None)) == 0
+    path.write_bytes(data)
+    arrival = Arrival(offer=offer(uid, mover), path=path, size=1, dataset_size=1, digest=hashlib.sha256(data))
+    assert ticket.take(arrival) == 0
     return path
 
 
@@ -81,6 +83,30 @@ def test_an_object_that_came_is_not_waited_for_nor_taken_again(ticket: Ticket) -
     assert [arrival.path for arrival in ticket.extra] == [other]
     assert [record.sop_instance_uid for record in ticket.missing()] == [SPECS[1].sop_instance_uid]
     assert ticket.place(offer(WANTED)) is None
+
+
+@pytest.mark.parametrize("mover", [("US", 7), None], ids=["C-MOVE", "C-GET"])
+def test_every_content_that_one_retrieval_brings_under_a_uid_is_told(
+    ticket: Ticket, mover: tuple[str, int] | None
+) -> None:
+    """Which of them is the true one is for people to say; none is thrown away unseen."""
+    ticket.ask(7)
+    first, again, other, other_again = (arrive(ticket, WANTED, data, mover) for data in (b"x", b"x", b"y", b"y"))
+    told = list(ticket.ready())
+    assert [item.path for item in told] == [first, other]
+    assert {item.record.sop_instance_uid for item in told} == {WANTED}
+    assert [path.exists() for path in (first, again, other, other_again)] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("mover", ["US", None], ids=["C-MOVE", "C-GET"])
+def test_an_archive_that_writes_objects_anew_when_asked_again_has_one_content(
+    ticket: Ticket, mover: str | None
+) -> None:
+    """It is asked again for others of the same series."""
+    for number in (7, 8):
+        ticket.ask(number)
+        arrive(ticket, WANTED, str(number).encode(), (mover, number) if mover else None)
+    assert len(list(ticket.ready())) == 1
 
 
 def test_nobody_waits_for_more_than_is_wanted(ticket: Ticket) -> None:
