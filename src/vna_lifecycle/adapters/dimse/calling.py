@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
+import stamina
 from attrs import frozen
 
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
@@ -30,7 +31,7 @@ from vna_lifecycle.adapters.dimse.wire import (
     request,
 )
 from vna_lifecycle.adapters.habits import known_associations
-from vna_lifecycle.errors import ArchiveError
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ArchiveUnreachable
 from vna_lifecycle.model.identity import AETitle
 from vna_lifecycle.ports import Site
 
@@ -40,7 +41,9 @@ _FRESH: Final = 5.0
 USUAL_ASSOCIATIONS: Final = 4
 """Associations at once with an archive of which nobody has said or measured how many it bears."""
 
+_SECONDS: Final = 30.0
 _FIRST_WAIT: Final = 0.5
+_LONGEST_WAIT: Final = 4.0
 _NAP: Final = 0.1
 _T = TypeVar("_T")
 
@@ -129,17 +132,19 @@ class Caller:
                     self._idle.append((time.monotonic(), association))
 
     def again(self, call: Callable[[], _T]) -> _T:
-        """What ``call`` returns; it is made again, once, where the connection was lost: it may have been an old one.
+        """What ``call`` returns; made again, for a short while, where the connection was lost or an answer garbled.
+
+        Once in any case: the association may have been an old one.
 
         Raises:
-            ArchiveError: it failed twice, or in a way that will not pass.
+            ArchiveError: it failed each time, or in a way that will not pass.
         """
-        try:
-            return call()
-        except ArchiveError as problem:
-            if not problem.transient or self.site.cancelled.is_set():
-                raise
-        return call()
+
+        def worth(problem: Exception) -> bool:
+            # Whom nobody could associate with was asked often enough.
+            return self._passes(problem) and not isinstance(problem, ArchiveRefused | ArchiveUnreachable)
+
+        return self._tried(call, worth, attempts=max(2, self.settings.attempts))
 
     def close(self) -> None:
         """Release what is idle."""
@@ -179,13 +184,23 @@ class Caller:
                 raise
 
     def _request(self, contexts: Sequence[Context]) -> Association:
-        wait = _FIRST_WAIT
-        for _ in range(self.settings.attempts - 1):
-            try:
-                return request(self.peer, contexts)
-            except ArchiveError as problem:
-                if not problem.transient or self.site.cancelled.is_set():
-                    raise
-            self.pause(wait)
-            wait *= 2
-        return request(self.peer, contexts)
+        begun, attempts = time.monotonic(), self.settings.attempts
+        try:
+            return self._tried(lambda: request(self.peer, contexts), self._passes, attempts=attempts)
+        except ArchiveError as problem:
+            if attempts > 1 and self._passes(problem):
+                since = f"{time.monotonic() - begun:.0f} s"
+                problem.args = (f"{problem}; that was still so after {since} and up to {attempts} requests",)
+            raise
+
+    def _passes(self, problem: Exception) -> bool:
+        return isinstance(problem, ArchiveError) and problem.transient and not self.site.cancelled.is_set()
+
+    def _tried(self, call: Callable[[], _T], worth: Callable[[Exception], bool], *, attempts: int) -> _T:
+        """What ``call`` returns, which is made again within half a minute, each time after a longer wait."""
+        for attempt in stamina.retry_context(
+            on=worth, attempts=attempts, timeout=_SECONDS, wait_initial=_FIRST_WAIT, wait_max=_LONGEST_WAIT
+        ):
+            with attempt:
+                return call()
+        raise AssertionError("the last attempt returns or raises")  # pragma: no cover

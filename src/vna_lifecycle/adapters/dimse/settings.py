@@ -87,9 +87,12 @@ class DimseSettings:
         },
     )
     attempts: int = field(
-        default=3,
+        default=5,
         validator=_between(1, 10),
-        metadata={"help": "How often an association is requested before the archive counts as not reachable."},
+        metadata={
+            "help": "How often an association is requested, or a query asked, within half a minute and after ever "
+            "longer waits, where the archive is busy or broke off, before that counts as failed."
+        },
     )
     connect_timeout: float = _seconds(10.0, "Seconds for the connection, and for the answer to an association request.")
     answer_timeout: float = _seconds(120.0, "Seconds to wait for the next answer, such as of a slow query.")
