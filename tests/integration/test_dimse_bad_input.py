@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import stamina
 from attrs import evolve, frozen
 
-from peers.hasty import hasten
+from peers.hasty import haste
 from peers.misbehaving_program import GIGANTIC, PER_STUDY, STUDIES, Case, Trial, command, source, target
 from peers.scripted_dicom import Authority, server_tls
 from peers.small_disk import SmallDisk, small_disk
@@ -27,19 +27,12 @@ from vna_lifecycle.program.bench import utc_now
 from vna_lifecycle.testing.misbehaving_pacs import EVERYTHING, Disturbance, Faults
 from vna_lifecycle.testing.misbehaving_pacs.pdu import ASSOCIATE_RJ, pdu
 
-__all__ = ["small_disk"]
+__all__ = ["haste", "small_disk"]
 
 pytestmark = pytest.mark.timeout(120)  # every wait here has its limit; nothing hangs
 
 MEBIBYTE = 1 << 20
 FOR_EVER = 10**6
-
-
-@pytest.fixture(autouse=True)
-def haste() -> Iterator[None]:
-    undo = hasten()
-    yield
-    undo()
 
 
 def instead(data: bytes, *, place: int = 1, hold: bool = False, times: int = FOR_EVER) -> Faults:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from peers.hasty import hasten
+from peers.hasty import haste
 from peers.misbehaving_program import BAD, FAULTS, STUDIES, Case, Trial, command, source
 from vna_lifecycle.errors import ArchiveUnreachable
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.misbehaving_pacs import Faults
 
-
-@pytest.fixture(autouse=True)
-def haste() -> Iterator[None]:
-    undo = hasten()
-    yield
-    undo()
+__all__ = ["haste"]
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from peers.hasty import hasten
+from peers.hasty import haste
 from peers.misbehaving_program import FAULTS, Case, Outcome, Trial, command
 from vna_lifecycle.model.finding import LASTING
+
+__all__ = ["haste"]
 
 WRAPPER = Path(__file__).with_name("killed_dimse_program.py")
 CASES = {str(case): case for case in FAULTS}
@@ -63,13 +64,6 @@ def without_warnings(outcome: Outcome) -> Outcome:
         findings={kind: count for kind, count in outcome.findings.items() if not kind.startswith(LASTING)},
         subjects=frozenset(pair for pair in outcome.subjects if not pair[0].startswith(LASTING)),
     )
-
-
-@pytest.fixture(autouse=True)
-def haste() -> Iterator[None]:
-    undo = hasten()
-    yield
-    undo()
 
 
 class Killed:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-from peers.hasty import hasten
+from peers.hasty import haste
 from peers.misbehaving_program import PER_STUDY, SPECS, STUDIES, Case, Trial, command, lacking, source
 from vna_lifecycle.testing.misbehaving_pacs import Faults
+
+__all__ = ["haste"]
 
 FAR = SPECS[PER_STUDY : 2 * PER_STUDY]  # the second study
 FAR_UIDS = tuple(sorted(spec.sop_instance_uid for spec in FAR))
@@ -20,13 +22,6 @@ FAR_UIDS = tuple(sorted(spec.sop_instance_uid for spec in FAR))
 def nearline(how: str, *, patience: int = 3_600, **more: Collection[str]) -> Case:
     faults = Faults(records={FAR[0].study_uid: [{"InstanceAvailability": "NEARLINE"}]}, **more)  # type: ignore[arg-type]
     return source("nearline", faults, all_along=True, options=f'nearline = "{how}"\nnearline_patience = {patience}')
-
-
-@pytest.fixture(autouse=True)
-def haste() -> Iterator[None]:
-    undo = hasten()
-    yield
-    undo()
 
 
 def retrieved(trial: Trial) -> int:

@@ -1,10 +1,12 @@
-"""Programs in which rests of minutes pass in a moment."""
+"""Programs in which rests of minutes pass in a moment: ``from peers.hasty import haste`` for all tests of a module."""
 
 from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from vna_lifecycle.adapters.dimse import storing
 from vna_lifecycle.program import Program
@@ -30,3 +32,11 @@ def hasten() -> Callable[[], None]:
         storing._LOOKS = looks  # type: ignore[misc]
 
     return undo
+
+
+@pytest.fixture(autouse=True)
+def haste() -> Iterator[None]:
+    """Every test of a module that imports it."""
+    undo = hasten()
+    yield
+    undo()
