@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import stamina
 from attrs import evolve, frozen
 
 from peers.hasty import haste
@@ -113,33 +112,6 @@ def test_each_reason_of_a_rejection_is_told_in_words(tmp_path: Path) -> None:
             told(*command("inventory", folder=trial.folder), bad)
         trial.pacs.faults = Faults()
         assert command("inventory", folder=trial.folder)[0] == 0
-
-
-def test_an_archive_that_is_busy_when_it_is_opened_is_asked_again_and_one_that_will_not_have_us_is_not(
-    tmp_path: Path,
-) -> None:
-    """Ever later, and not for ever; the error then says how often (PS3.8 9.3.4, result 2: rejected transient)."""
-    with Trial(source("busy", Faults(), retrieve="get"), tmp_path / "program") as trial:
-        trial.plan(("attempts = 2", "attempts = 4"))
-
-        def meeting(result: int, *, times: int) -> tuple[int, dict[str, Any], int]:
-            trial.pacs.faults = instead(
-                pdu(ASSOCIATE_RJ, bytes((0, result, 3, 1))), times=trial.pacs.associations + times
-            )
-            before = trial.pacs.associations
-            code, answer = command("inventory", folder=trial.folder)
-            return code, answer, trial.pacs.associations - before
-
-        with stamina.set_testing(True, attempts=4, cap=True):  # without the waits
-            code, answer, asked = meeting(2, times=3)
-            assert (code, asked > 4) == (0, True), answer
-            code, answer, asked = meeting(2, times=FOR_EVER)
-            told(code, answer, rejected(2, 3, 1, "up to 4 requests"))
-            assert asked == 4
-            trial.pacs.faults = Faults(reject=(1, 1, 3))
-            before = trial.pacs.associations
-            told(*command("inventory", folder=trial.folder), REJECTIONS["wrong-calling-title"])
-            assert trial.pacs.associations - before == 1
 
 
 @pytest.mark.parametrize("name", BAD)
