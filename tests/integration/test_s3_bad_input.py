@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 
 from peers.s3 import Script, Server, scripted, seaweed
 from vna_lifecycle.cli import main
-from vna_lifecycle.errors import ArchiveError, ArchiveRefused
+from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ConfigurationError
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -153,10 +153,15 @@ def test_a_bucket_that_cannot_be_had_is_named_before_anything_is_sent(
     ],
 )
 def test_a_bucket_that_cannot_keep_what_is_promised_takes_nothing(
-    seaweed: Server, tmp_path: Path, more: str, words: str
+    seaweed: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: str, words: str
 ) -> None:
     place = seaweed.place()
     folder = make(tmp_path, seaweed.endpoint_url, KEYS + more, bucket=place[0], prefix=place[1])
+    assert main(["check", "--program", str(folder)]) == ConfigurationError.exit_code
+    told = " ".join(capsys.readouterr().out.split())
+    assert "migration.target: cloud: the bucket" in told
+    assert words in told
+    assert "or change the setting" in told
     with Program.open(folder) as program, pytest.raises(ArchiveError, match=words):
         program.transfer("all")
     assert objects(seaweed, place) == []
@@ -166,6 +171,40 @@ def test_a_bucket_that_cannot_keep_what_is_promised_takes_nothing(
         program.transfer("all")
     assert states(folder) == {"transferred": STUDIES}
     assert objects(seaweed, place) == hashes(folder)
+    assert main(["check", "--program", str(folder)]) == 0
+
+
+def test_check_says_that_a_target_holds_the_objects_of_others(
+    seaweed: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = seaweed.place()
+    folder = make(tmp_path, seaweed.endpoint_url, bucket=place[0], prefix=place[1])
+    assert main(["check", "--program", str(folder)]) == 0
+    seaweed.client().put_object(Bucket=place[0], Key=f"{place[1]}/minutes.txt", Body=b"x")
+    assert main(["check", "--program", str(folder)]) == ConfigurationError.exit_code
+    assert "migration.target: cloud: other things are under the prefix" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_source_whose_prefix_lacks_its_slash_takes_in_no_neighbour(
+    seaweed: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bucket, prefix = seaweed.place()
+    for study, folder in enumerate(("ct", "ct-old"), 1):
+        data = dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}"))
+        seaweed.client().put_object(Bucket=bucket, Key=f"{prefix}/{folder}/1.dcm", Body=data)
+    text = PROGRAM.format(
+        bucket=bucket,
+        prefix=f"{prefix}/ct",
+        endpoint=seaweed.endpoint_url,
+        more=KEYS,
+        source="cloud",
+        target="old",
+    )
+    (tmp_path / "old").mkdir()
+    (tmp_path / "program.toml").write_text(text)
+    for verb in ("init", "inventory", "plan"):
+        assert main([verb, *([str(tmp_path)] if verb == "init" else ["--program", str(tmp_path)])]) == 0
+    assert states(tmp_path) == {"planned": 1}
 
 
 def test_an_object_over_the_size_limit_is_a_finding_and_the_rest_goes_on(seaweed: Server, tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ POWERS: Final = {
 _LEARNED: Final = frozenset({"largest-object"})
 """What no look shows, but an inventory or a transfer does."""
 
+_CANNOT_STORE: Final = "cannot-store"
+
 
 @frozen(kw_only=True)
 class ArchiveCheck:
@@ -75,7 +77,8 @@ class ArchiveCheck:
         lines = [f"  {self.name} ({self.plugin}{roles})"]
         if self.powers:
             lines.append(f"    answers; {', '.join(POWERS[power] for power in self.powers)}")
-        seen = ((each.name, f"{each.value} {each.unit}".rstrip()) for each in self.observations)
+        shown = (each for each in self.observations if each.name != _CANNOT_STORE)  # of a target, that is its error
+        seen = ((each.name, f"{each.value} {each.unit}".rstrip()) for each in shown)
         lines += [f"    {heading(name)}: {spoken(value)}" for name, value in seen]
         if self.error:
             lines += [f"    {line}" for line in error_lines(self.error)]
@@ -136,7 +139,10 @@ def look(program: Program, name: str) -> ArchiveCheck:
     told = {observation.name for observation in observations}
     learned = () if known is None else tuple(one for one in known.observations if one.name in _LEARNED - told)
     return attrs.evolve(
-        seen, powers=powers_of(archive), observations=observations + learned, error=_misfit(archive, roles)
+        seen,
+        powers=powers_of(archive),
+        observations=observations + learned,
+        error=_misfit(archive, roles, observations),
     )
 
 
@@ -145,11 +151,14 @@ def powers_of(archive: Archive) -> tuple[str, ...]:
     return tuple(power.name for power in attrs.fields(type(archive)) if getattr(archive, power.name) is not None)
 
 
-def _misfit(archive: Archive, roles: Iterable[str]) -> ConfigurationError | None:
-    if "target" in roles and archive.stores is None and archive.imports is None:
-        what = "this kind of archive cannot be written, so it cannot be the target"
-        return ConfigurationError("an archive cannot play its part", problems=(("migration.target", what),))
-    return None
+def _misfit(archive: Archive, roles: Iterable[str], seen: Iterable[Observation]) -> ConfigurationError | None:
+    if "target" not in roles:
+        return None
+    why = [observation.value for observation in seen if observation.name == _CANNOT_STORE]
+    if archive.stores is None and archive.imports is None:
+        why = ["this kind of archive cannot be written, so it cannot be the target"]
+    problems = tuple(("migration.target", what) for what in why)
+    return ConfigurationError("an archive cannot play its part", problems=problems) if why else None
 
 
 def plugins(*, show: Show = PLAIN) -> int:

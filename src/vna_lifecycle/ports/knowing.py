@@ -14,7 +14,8 @@ from vna_lifecycle.model.identity import PatientKey, StudyUID
 class Observation:
     """One thing that an archive was seen to do.
 
-    ``name`` is a stable word, ``value`` text, ``unit`` ``""`` where none applies.
+    ``name`` is a stable word, ``value`` text, ``unit`` ``""`` where none applies. With the name ``cannot-store``,
+    ``value`` says why nothing would be stored there: ``vna-lifecycle check`` then refuses the archive as a target.
     """
 
     name: str

@@ -86,6 +86,24 @@ def test_a_target_that_cannot_be_written_is_a_problem_of_the_configuration(
     assert "migration.target: this kind of archive cannot be written" in text
 
 
+class Hindered:
+    def probe(self) -> Iterator[Observation]:
+        yield Observation(name="versioning", value="off")
+        yield Observation(name="cannot-store", value="it keeps no versions")
+
+
+@pytest.mark.parametrize("target", [True, False], ids=["target", "source"])
+def test_what_would_store_nothing_cannot_be_the_target_and_may_be_a_source(
+    checked: Callable[..., tuple[int, dict[str, object], str]], target: bool
+) -> None:
+    hindered = attrs.evolve(WRITABLE, probes=Hindered())
+    code, told, text = checked(**({"old": WRITABLE, "new": hindered} if target else {"old": hindered, "new": WRITABLE}))
+    assert (code, told["ok"]) == ((2, False) if target else (0, True))
+    assert text.count("it keeps no versions") == target
+    assert ("migration.target: it keeps no versions" in text) is target
+    assert "versioning: off" in text
+
+
 def test_a_wrong_configuration_counts_before_an_archive_that_does_not_answer(
     checked: Callable[..., tuple[int, dict[str, object], str]],
 ) -> None:

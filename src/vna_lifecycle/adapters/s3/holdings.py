@@ -80,11 +80,8 @@ class Holdings:
         with self._lock:
             if self._writing:
                 return
-            self._require_what_settings_need()
-            if not self.is_store() and next(self.bucket.listing(), None) is not None:
-                message = f"{self.bucket.archive}: other things are under the prefix, so nothing is stored there"
-                hint = "choose an empty prefix, or a store that this program wrote"
-                raise ArchiveReadOnly(message, archive=self.bucket.archive, hint=hint)
+            if (obstacle := self.obstacle()) is not None:
+                raise obstacle
             self._mark()
             self._ended = sweep(self.bucket)
             self._writing = self._is_store = True
@@ -107,15 +104,25 @@ class Holdings:
                 self.bucket.archive,
             )
 
-    def _require_what_settings_need(self) -> None:
+    def obstacle(self) -> ArchiveError | None:
+        """Why nothing is stored here: no locks or versions, though the settings need them, or others' objects.
+
+        Raises:
+            ArchiveError: the bucket does not let us ask.
+        """
         settings, client, name = self.bucket.settings, self.bucket.client, self.bucket.name
         locks = settings.object_lock != "none" or settings.legal_hold
         if locks and not has_lock(self.bucket):
-            raise self._lacking("Object Lock", "object_lock and legal_hold", "enable Object Lock on the bucket")
+            return self._lacking("Object Lock", "object_lock and legal_hold", "enable Object Lock on the bucket")
         if settings.require_versions:
             status = self.bucket.attempt(lambda: client.get_bucket_versioning(Bucket=name)).get("Status")
             if status != "Enabled":
-                raise self._lacking("versioning", "require_versions", "enable versioning on the bucket")
+                return self._lacking("versioning", "require_versions", "enable versioning on the bucket")
+        if not self.is_store() and next(self.bucket.listing(), None) is not None:
+            message = f"{self.bucket.archive}: other things are under the prefix, so nothing is stored there"
+            hint = "choose an empty prefix, or a store that this program wrote"
+            return ArchiveReadOnly(message, archive=self.bucket.archive, hint=hint)
+        return None
 
     def _lacking(self, what: str, setting: str, hint: str) -> ArchiveError:
         message = f"{self.bucket.archive}: the bucket {self.bucket.name} has no {what}, which {setting} needs"

@@ -48,6 +48,7 @@ class Probing:
         yield from self._tell("conditional-writes", self._conditional_writes)
         yield from self._tell("open-uploads", lambda: str(sum(1 for _ in open_uploads(self._bucket, ""))))
         yield from self._rules()
+        yield from self._obstacle()
 
     def _tell(self, name: str, ask: Callable[[], str]) -> Iterator[Observation]:
         try:
@@ -95,6 +96,14 @@ class Probing:
         except ClientError as error:
             return "honoured" if code_of(error) in ("PreconditionFailed", "412") else "unknown"
         return "ignored"
+
+    def _obstacle(self) -> Iterator[Observation]:
+        try:
+            obstacle = self._holdings.obstacle()
+        except ArchiveRefused:
+            return  # who may not look at locks and versions is told so when something is stored
+        if obstacle is not None:
+            yield Observation(name="cannot-store", value=f"{obstacle}: {obstacle.hint}")
 
     def _rules(self) -> Iterator[Observation]:
         bucket = self._bucket
