@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from peers.healthimaging import Place, make_place
+from peers.healthimaging import Place, make_place, place
 from peers.healthimaging_program import SPECS, UIDS, held, make_program
 from peers.s3 import Server
 from vna_lifecycle.cli import main
+from vna_lifecycle.errors import ConfigurationError
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.healthimaging import Faults, Timing
 
-__all__ = ["make_place"]
+__all__ = ["make_place", "place"]
 
 pytestmark = pytest.mark.peer
 
@@ -68,3 +69,28 @@ def test_the_service_gives_its_reasons_for_what_a_job_did_not_take(
     told = json.loads(capsys.readouterr().out)["told"]
     assert (told["name"], told["status"], len(told["problems"])) == (line.job, "completed", 1)
     assert told["problems"][0]["message"]
+
+
+@pytest.mark.parametrize("setting", ["staging", "results"])
+def test_an_s3_folder_that_lacks_its_slash_is_named_before_anything_is_asked(
+    place: Place,
+    seaweed: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+) -> None:
+    """A job imports all that begins alike: a neighbour, ``stage-old``, would be taken in."""
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, SPECS)
+    text = (folder / "program.toml").read_text()
+    [line] = [line for line in text.splitlines() if line.startswith(f"{setting} = ")]
+    (folder / "program.toml").write_text(text.replace(line, line.replace('/"', '"')))
+    asked = dict(place.fake.service.seen)
+    for verb in ("check", "transfer"):
+        assert main([verb, "--program", str(folder)]) == ConfigurationError.exit_code
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"archives.aws.{setting}: must end in '/'" in told
+        assert "Traceback" not in told
+    assert place.fake.service.seen == asked
+    (folder / "program.toml").write_text(text)
+    assert main(["check", "--program", str(folder)]) == 0
