@@ -53,7 +53,7 @@ def test_an_object_lies_whole_under_the_digest_of_its_uid(
     _store(open_folder(store_folder), items)
     for item in items:
         digest = hashlib.sha256(item.record.sop_instance_uid.encode()).hexdigest()
-        path = store_folder / "objects" / digest[:2] / digest[2:4] / f"{digest}.dcm"
+        path = store_folder / "objects" / digest[:2] / f"{digest}.dcm"
         assert path.read_bytes() == item.path.read_bytes()
         assert path.stat().st_mode & 0o222 == 0
 

@@ -193,10 +193,11 @@ class Holdings:
 
     def present(self, contents: Contents) -> Iterator[InstanceRecord | Refused]:
         """The instances of a manifest with the size that they have now; those whose object is gone, as refused."""
+        seen = set[bytes]()
         for stored in contents.instances.values():
             locator = stored.record.locator
             try:
-                size = self.tree.find(locator).size
+                size = self.tree.find(locator, seen).size
             except (OSError, ValueError):
                 self.tree.check()
                 reason = "the manifest names an object that is not there"

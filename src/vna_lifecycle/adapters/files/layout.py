@@ -3,7 +3,7 @@
 ::
 
     vna-store.json                                   marks the folder as a store, with the version of this layout
-    objects/ab/cd/<SHA-256 of SOP Instance UID>.dcm  the object, byte for byte; one path per UID in the whole store
+    objects/ab/<SHA-256 of SOP Instance UID>.dcm     the object, byte for byte; one path per UID in the whole store
     studies/ab/<SHA-256 of Study Instance UID>/
         manifest.jsonl                               one line per instance, appended; what recovery needs
     index.sqlite                                     studies by what readers ask for; derived, may be deleted
@@ -26,7 +26,7 @@ STUDIES: Final = b"studies"
 INCOMING: Final = "incoming"
 INDEX: Final = "index.sqlite"
 MANIFEST: Final = b"manifest.jsonl"
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 # What file systems and operating systems put into an empty folder, and what a crash leaves of making the marker.
 _IGNORED: Final = {"lost+found", ".snapshot", ".DS_Store", f"{MARKER}.new"}
 
@@ -36,9 +36,13 @@ def _digest(uid: str) -> bytes:
 
 
 def object_position(sop_instance_uid: str) -> Position:
-    """Where the object of a SOP Instance UID is or would be."""
+    """Where the object of a SOP Instance UID is or would be.
+
+    A second level of folders would be one more to make, and to make durable, for nearly every object of a store with
+    fewer than 100,000 of them; with a hundred million, a folder has 400,000 names, which file systems index.
+    """
     digest = _digest(sop_instance_uid)
-    return OBJECTS, digest[:2], digest[2:4], digest + b".dcm"
+    return OBJECTS, digest[:2], digest + b".dcm"
 
 
 def manifest_position(study_uid: str) -> Position:

@@ -16,9 +16,10 @@ def fetch_files(tree: Tree, wanted: Iterable[InstanceRecord]) -> Iterator[Fetche
         ArchiveUnreachable: the root went away.
     """
     tree.check()
+    seen = set[bytes]()
     for record in wanted:
         try:
-            place = tree.find(record.locator)
+            place = tree.find(record.locator, seen)
         except FileNotFoundError:
             tree.check()
             yield FetchFailure(record=record, code="missing-file", message="there is no file at this locator any more")

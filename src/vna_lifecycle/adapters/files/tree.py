@@ -19,6 +19,8 @@ Position: TypeAlias = tuple[bytes, ...]
 
 # What cannot stand in a locator as it is: bytes that are no UTF-8, control characters, and the escape itself.
 _ESCAPED: Final = re.compile("[\x00-\x1f%\x7f\udc80-\udcff]")
+_NOWHERE: Final = frozenset((b"", b".", b".."))
+_UNESCAPED: Final = re.compile("[ -$&-~]*")
 
 
 @frozen(kw_only=True)
@@ -50,13 +52,18 @@ def position_of(locator: str) -> Position:
     Raises:
         ValueError: the text is no locator that `locator_of` could have made of a place under the root.
     """
+    plain = _UNESCAPED.fullmatch(locator) is not None  # as most are: then there is only one way to write them
     try:
-        position = tuple(unquote_to_bytes(locator).split(b"/"))
+        position = tuple((locator.encode() if plain else unquote_to_bytes(locator)).split(b"/"))
     except UnicodeEncodeError:
         raise ValueError("a locator holds no lone surrogates") from None
-    if any(name in (b"", b".", b"..") or b"\0" in name for name in position) or locator_of(position) != locator:
+    if not _NOWHERE.isdisjoint(position) or (not plain and not _written(position, locator)):
         raise ValueError("this is no locator of a place under the root")
     return position
+
+
+def _written(position: Position, locator: str) -> bool:
+    return not any(b"\0" in name for name in position) and locator_of(position) == locator
 
 
 class Tree:
@@ -99,8 +106,10 @@ class Tree:
         """Where ``position`` is on this machine."""
         return Path(os.fsdecode(b"/".join((self._prefix, *position)))) if position else self.root
 
-    def find(self, locator: str) -> Place:
+    def find(self, locator: str, folders_seen: set[bytes] | None = None) -> Place:
         """The regular file that a locator names.
+
+        ``folders_seen`` remembers, for whoever finds many at a time, which folders were looked at.
 
         Raises:
             ValueError: the locator leads out of the root, through a symbolic link, or to no regular file.
@@ -110,8 +119,12 @@ class Tree:
         path = self._prefix  # as bytes: objects for each step would cost more than looking at it
         for folder in folders:
             path += b"/" + folder
+            if folders_seen is not None and path in folders_seen:
+                continue
             if not stat.S_ISDIR(os.lstat(path).st_mode):
                 raise ValueError("the locator leads through something that is no folder")
+            if folders_seen is not None:
+                folders_seen.add(path)
         path += b"/" + name
         found = os.lstat(path)
         if not stat.S_ISREG(found.st_mode):
