@@ -8,44 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from peers.folder_program import PILOT_AND_REST, write_program
 from vna_lifecycle.cli import main
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
-
-PROGRAM = """
-[program]
-name = "Test"
-[archives.old]
-plugin = "files"
-path = "old"
-[archives.new]
-plugin = "files"
-path = "new"
-[migration]
-sources = ["old"]
-target = "new"
-[[waves]]
-name = "pilot"
-modalities = ["CT"]
-[[waves]]
-name = "rest"
-[execution]
-reserve_bytes = 0
-"""
 
 Cli = Callable[..., str]
 
 
 def put(folder: Path, **fields: object) -> None:
     spec = ObjectSpec(**{"issuer": "H", "study_description": "CT head", **fields})  # type: ignore[arg-type]  # by name
-    (folder / "old").mkdir(exist_ok=True)
     (folder / "old" / f"{spec.study}-{spec.series}.dcm").write_bytes(dicom_bytes(spec))
 
 
 @pytest.fixture
 def cli(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Cli:
     """Calls a verb, which must end with exit code ``code``; what it prints."""
-    (tmp_path / "program.toml").write_text(PROGRAM)
-    (tmp_path / "new").mkdir()
+    write_program(tmp_path, PILOT_AND_REST)
     put(tmp_path, study=1, patient_id="P1", patient_name="Alpha^Anna")
     put(tmp_path, study=2, patient_id="P2", patient_name="Beta^Bert")
     put(tmp_path, study=3, patient_id="P3", patient_name="Gamma^Gita", modality="MR")

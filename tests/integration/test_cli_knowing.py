@@ -9,37 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from peers.folder_program import write_program
 from vna_lifecycle.cli import main
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
 SPECS = [ObjectSpec(study=number, patient_id=f"P{number}") for number in (1, 2, 3)]
-PROGRAM = """
-[program]
-name = "Test"
-[archives.old]
-plugin = "files"
-path = "old"
-[archives.new]
-plugin = "files"
-path = "new"
-[migration]
-sources = ["old"]
-target = "new"
-[sources.old]
-truth = "truth.csv"
-[execution]
-reserve_bytes = 0
-"""
+TRUTH = '[sources.old]\ntruth = "truth.csv"'
 Call = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
+    write_program(tmp_path, TRUTH)
     for spec in SPECS:
         (tmp_path / "old" / f"{spec.study}.dcm").write_bytes(dicom_bytes(spec))
-    (tmp_path / "program.toml").write_text(PROGRAM)
     lines = [f"{spec.study_uid};{spec.patient_id};{int(spec.study == 2)};x" for spec in SPECS]
     (tmp_path / "truth.csv").write_text("\n".join(["Study Instance UID;Patient ID;Deleted;Ward", *lines, ""]))
     return tmp_path
@@ -83,8 +66,7 @@ def test_an_extract_that_cannot_be_used_is_said_with_its_line_and_what_to_do(cli
 
 
 def test_headers_only_is_said(cli: Call, folder: Path) -> None:
-    text = (folder / "program.toml").read_text()
-    (folder / "program.toml").write_text(text.replace('truth = "truth.csv"', ""))
+    write_program(folder)
     code, out, _ = cli("truth")
     assert (code, out) == (
         0,

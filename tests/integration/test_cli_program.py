@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
+from peers.folder_program import PILOT_AND_REST, write_program
 from vna_lifecycle.cli import main
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -17,29 +18,10 @@ CT = ObjectSpec(study=1, patient_id="P1", modality="CT")
 MR = ObjectSpec(study=2, patient_id="P2", modality="MR")
 US = ObjectSpec(study=3, patient_id="P3", modality="US")
 OTHER = ObjectSpec(study=3, patient_id="P3", modality="US", grey=200)  # another content under the same UIDs
-
-PROGRAM = """
-[program]
-name = "Test"
-[archives.old]
-plugin = "files"
-path = "old"
-[archives.new]
-plugin = "files"
-path = "new"
-[migration]
-sources = ["old"]
-target = "new"
-[[waves]]
-name = "pilot"
-modalities = ["CT"]
-[[waves]]
-name = "rest"
+PHANTOMS = """
 [[exclusions]]
 reason = "phantoms"
 patient_ids = ["P9"]
-[execution]
-reserve_bytes = 0
 """
 
 
@@ -63,13 +45,10 @@ Cli = Callable[..., Run]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A program's folder: two archives, settings, and nothing done yet."""
+    write_program(tmp_path, PILOT_AND_REST + PHANTOMS)
     for number, spec in enumerate((CT, MR, US, OTHER, ObjectSpec(study=9, patient_id="P9"))):
-        path = tmp_path / "old" / f"IM{number}"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(dicom_bytes(spec))
+        (tmp_path / "old" / f"IM{number}").write_bytes(dicom_bytes(spec))
     (tmp_path / "old" / "notes.txt").write_text("no image")
-    (tmp_path / "new").mkdir()
-    (tmp_path / "program.toml").write_text(PROGRAM)
     return tmp_path
 
 

@@ -9,27 +9,18 @@ from pathlib import Path
 import pytest
 
 from peers.chromium import Browser, browser  # noqa: F401 - a fixture
+from peers.folder_program import write_program
 from vna_lifecycle.cli import main
 from vna_lifecycle.errors import StorageError
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
+PROGRAM_NAME = '"><script>alert(1)</script>'
 HOSTILE = "<img src=x onerror=alert(1)>"
 WAVE = f"{HOSTILE} \u05d2\u05dc"
 NAME, PATIENT = "CANARY-NAME^JANE", "CANARY-ID-4711"
 
-PROGRAM = f"""
-[program]
-name = '"><script>alert(1)</script>'
-[archives.old]
-plugin = "files"
-path = "old"
-[archives.new]
-plugin = "files"
-path = "new"
-[migration]
-sources = ["old"]
-target = "new"
+WAVES = f"""
 [[waves]]
 name = "pilot"
 modalities = ["CT"]
@@ -38,8 +29,6 @@ name = '{WAVE}'
 [[exclusions]]
 reason = '=HYPERLINK("http://127.0.0.1:9/")'
 patient_ids = ["P9"]
-[execution]
-reserve_bytes = 0
 """
 SPECS = (
     ObjectSpec(study=1, patient_id=PATIENT, patient_name=NAME, modality="CT", accession_number="CANARY-ACC"),
@@ -54,12 +43,10 @@ SPECS = (
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that is inventoried, planned and transferred."""
     place = tmp_path_factory.mktemp("program")
-    (place / "old").mkdir()
-    (place / "new").mkdir()
+    write_program(place, WAVES, name=PROGRAM_NAME)
     for number, spec in enumerate(SPECS):
         (place / "old" / f"IM{number}").write_bytes(dicom_bytes(spec))
     (place / "old" / "notes.txt").write_text("no image")
-    (place / "program.toml").write_text(PROGRAM, encoding="utf-8")
     Program.init(place)
     with Program.open(place) as program:
         program.take_inventory()
@@ -205,9 +192,7 @@ def test_a_folder_that_cannot_be_made_is_an_error(
 
 
 def test_a_program_in_which_nothing_happened_has_a_report(tmp_path: Path) -> None:
-    (tmp_path / "old").mkdir()
-    (tmp_path / "new").mkdir()
-    (tmp_path / "program.toml").write_text(PROGRAM, encoding="utf-8")
+    write_program(tmp_path, WAVES)
     Program.init(tmp_path)
     with Program.open(tmp_path) as program:
         facts = program.report().facts
@@ -224,5 +209,5 @@ def test_names_from_the_settings_are_only_text_in_a_real_browser(folder: Path, b
         assert browser.complaints() == []
         assert browser.requests() == [page.as_uri()]
         assert browser.run("return document.querySelectorAll('script, img, [onerror]').length") == 0
-        assert browser.run("return document.title").startswith('"><script>alert(1)</script>')
+        assert browser.run("return document.title").startswith(PROGRAM_NAME)
         assert browser.run("return document.documentElement.scrollWidth") <= width

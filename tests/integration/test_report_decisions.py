@@ -8,33 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from peers.folder_program import PILOT_AND_REST, write_program
 from vna_lifecycle.program import Program
 from vna_lifecycle.reporting.facts import Facts
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
-PROGRAM = """
-[program]
-name = "Decided"
-[archives.old]
-plugin = "files"
-path = "old"
-[archives.new]
-plugin = "files"
-path = "new"
-[migration]
-sources = ["old"]
-target = "new"
-[[waves]]
-name = "pilot"
-modalities = ["CT"]
-[[waves]]
-name = "rest"
+DECIDING = """
 [acceptance]
 sign_offs = ["radiologist"]
 [people.ada]
 role = "radiologist"
-[execution]
-reserve_bytes = 0
 """
 START = dt.datetime(2026, 5, 4, 9, tzinfo=dt.UTC)
 
@@ -42,13 +25,11 @@ START = dt.datetime(2026, 5, 4, 9, tzinfo=dt.UTC)
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., Program]:
     """A transferred program of two waves, whose clock can be set."""
+    write_program(tmp_path, PILOT_AND_REST + DECIDING)
     for number, spec in enumerate(
         (ObjectSpec(study=1, issuer="H"), ObjectSpec(study=2, modality="MR", patient_id="P2", issuer="H"))
     ):
-        (tmp_path / "old").mkdir(exist_ok=True)
         (tmp_path / "old" / f"IM{number}").write_bytes(dicom_bytes(spec))
-    (tmp_path / "new").mkdir()
-    (tmp_path / "program.toml").write_text(PROGRAM)
     now = [START]
     Program.init(tmp_path, clock=lambda: now[0])
 
