@@ -19,7 +19,7 @@ import pytest
 from attrs import evolve
 
 from peers.dicomweb import WebArchive
-from peers.s3 import Server
+from peers.s3 import Server, give_keys, section, stored
 from peers.scripted_web import Gate
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
@@ -40,15 +40,6 @@ FOLDER = """
 [archives.{name}]
 plugin = "files"
 path = "{path}"
-"""
-BUCKET = """
-[archives.{name}]
-plugin = "s3"
-bucket = "{bucket}"
-prefix = "{prefix}"
-endpoint_url = "{endpoint}"
-access_key_id = "env:S3_KEY"
-secret_access_key = "env:S3_SECRET"
 """
 REST = """
 [program]
@@ -228,18 +219,14 @@ def test_an_archive_moves_into_a_bucket_although_it_is_killed(
     old: WebArchive, seaweed: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The bucket keeps every version: an object that was stored again would have two."""
-    monkeypatch.setenv("S3_KEY", seaweed.access_key_id)
-    monkeypatch.setenv("S3_SECRET", seaweed.secret_access_key)
-    bucket, prefix = seaweed.place(locked=True)
-    target = BUCKET.format(name="new", bucket=bucket, prefix=prefix, endpoint=seaweed.endpoint_url)
-    folder = planned(tmp_path / "program", WEB.format(name="old", url=old.url), target)
+    give_keys(monkeypatch, seaweed)
+    place = seaweed.place(locked=True)
+    folder = planned(
+        tmp_path / "program", WEB.format(name="old", url=old.url), section("new", seaweed.endpoint_url, place)
+    )
     killed(folder, "vna_lifecycle.adapters.s3.upload:Uploader.put", 6, "after")
     finish(folder)
-    client = seaweed.client()
-    versions = client.list_object_versions(Bucket=bucket, Prefix=f"{prefix}/objects/").get("Versions", [])
-    assert set(Counter(one["Key"] for one in versions).values()) == {1}
-    found = [client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in versions]
-    assert sorted(hashlib.sha256(data).hexdigest() for data in found) == HASHES
+    assert sorted(hashlib.sha256(data).hexdigest() for data in stored(seaweed, place)) == HASHES
 
 
 def test_an_acknowledgement_of_what_was_dropped_is_no_transfer(new: WebArchive, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 from peers.dicomweb import WebArchive
 from peers.healthimaging import Place, make_place
 from peers.healthimaging_program import came_out, held, make_program
-from peers.s3 import Server
+from peers.s3 import Server, give_keys, section, stored
 from vna_lifecycle.cli import main
-from vna_lifecycle.dicom.scan import scan_file
+from vna_lifecycle.dicom.scan import scan_bytes, scan_file
 from vna_lifecycle.ledger import Ledger
 from vna_lifecycle.program import Program
 from vna_lifecycle.program.bench import utc_now
@@ -56,13 +56,7 @@ name = "Into S3"
 [archives.old]
 plugin = "dicomweb"
 url = "{url}"
-[archives.new]
-plugin = "s3"
-bucket = "{bucket}"
-prefix = "{prefix}"
-endpoint_url = "{endpoint}"
-access_key_id = "env:S3_KEY"
-secret_access_key = "env:S3_SECRET"
+{new}
 [migration]
 sources = ["old"]
 target = "new"
@@ -169,11 +163,9 @@ class Routes:
         old: WebArchive = self._request.getfixturevalue("web_archive")
         old.empty()
         old.fill([dicom_bytes(spec) for spec in SPECS])
-        self._patch.setenv("S3_KEY", self._seaweed.access_key_id)
-        self._patch.setenv("S3_SECRET", self._seaweed.secret_access_key)
-        bucket, prefix = self._seaweed.place(locked=True)  # it keeps every version: what is stored again has two
-        endpoint = self._seaweed.endpoint_url
-        text = INTO_S3.format(url=old.url, bucket=bucket, prefix=prefix, endpoint=endpoint)
+        give_keys(self._patch, self._seaweed)
+        place = self._seaweed.place(locked=True)  # it keeps every version: what is stored again has two
+        text = INTO_S3.format(url=old.url, new=section("new", self._seaweed.endpoint_url, place))
         (folder / "program.toml").write_text(text)
         Program.init(folder)
         with Program.open(folder) as program:
@@ -181,14 +173,7 @@ class Routes:
             program.plan()
 
         def counts() -> Counter[str]:
-            client = self._seaweed.client()
-            pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=f"{prefix}/objects/")
-            found: Counter[str] = Counter()
-            for number, one in enumerate(one for page in pages for one in page.get("Versions", ())):
-                path = folder / f"version-{number}"
-                client.download_file(bucket, one["Key"], str(path), ExtraArgs={"VersionId": one["VersionId"]})
-                found[str(scan_file(path).sop_instance_uid)] += 1
-            return found
+            return Counter(str(scan_bytes(data).sop_instance_uid) for data in stored(self._seaweed, place))
 
         return Route(folder, counts)
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import stamina
-from attrs import define, field
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from peers.s3 import Script, Server, scripted, seaweed
+from peers.s3 import KEYS, Script, Server, give_keys, scripted, seaweed, section, stored
+from peers.scripted_web import Reply, Scripted, pass_on
 from vna_lifecycle.cli import main
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused, ConfigurationError
 from vna_lifecycle.program import Program
@@ -35,12 +33,7 @@ name = "Into a bucket"
 [archives.old]
 plugin = "files"
 path = "old"
-[archives.cloud]
-plugin = "s3"
-bucket = "{bucket}"
-prefix = "{prefix}"
-endpoint_url = "{endpoint}"
-{more}
+{cloud}
 [migration]
 sources = ["{source}"]
 target = "{target}"
@@ -48,26 +41,24 @@ target = "{target}"
 workers = 1
 reserve_bytes = 0
 """
-KEYS = 'access_key_id = "env:S3_KEY"\nsecret_access_key = "env:S3_SECRET"\n'
 OWNER = "111122223333"
 
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("S3_KEY", "AKIDEXAMPLE")
-    monkeypatch.setenv("S3_SECRET", "not-much-of-a-secret")
+    give_keys(monkeypatch, Server(endpoint_url=""))
     with stamina.set_testing(True, attempts=2, cap=True):
         yield
 
 
-def make(folder: Path, endpoint: str, more: str = KEYS, *, bucket: str = "images", prefix: str = "p") -> Path:
+def make(folder: Path, endpoint: str, more: str = KEYS, place: tuple[str, str] = ("images", "p")) -> Path:
     """A program from a folder into a bucket."""
     (folder / "old").mkdir()
     for study in range(1, STUDIES + 1):
         for instance in range(1, PER_STUDY + 1):
             spec = ObjectSpec(study=study, instance=instance, patient_id=f"P{study}")
             (folder / "old" / f"{study}-{instance}.dcm").write_bytes(dicom_bytes(spec))
-    text = PROGRAM.format(bucket=bucket, prefix=prefix, endpoint=endpoint, more=more, source="old", target="cloud")
+    text = PROGRAM.format(cloud=section("cloud", endpoint, place, more), source="old", target="cloud")
     (folder / "program.toml").write_text(text)
     Program.init(folder)
     with Program.open(folder) as program:
@@ -78,10 +69,7 @@ def make(folder: Path, endpoint: str, more: str = KEYS, *, bucket: str = "images
 
 def objects(server: Server, place: tuple[str, str]) -> list[str]:
     """SHA-256 of every stored object, from the server itself."""
-    client = server.client()
-    found = client.list_objects_v2(Bucket=place[0], Prefix=f"{place[1]}/objects/").get("Contents", ())
-    bodies = (client.get_object(Bucket=place[0], Key=item["Key"])["Body"].read() for item in found)
-    return sorted(hashlib.sha256(body).hexdigest() for body in bodies)
+    return sorted(hashlib.sha256(data).hexdigest() for data in stored(server, place))
 
 
 def hashes(folder: Path) -> list[str]:
@@ -156,7 +144,7 @@ def test_a_bucket_that_cannot_keep_what_is_promised_takes_nothing(
     seaweed: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: str, words: str
 ) -> None:
     place = seaweed.place()
-    folder = make(tmp_path, seaweed.endpoint_url, KEYS + more, bucket=place[0], prefix=place[1])
+    folder = make(tmp_path, seaweed.endpoint_url, KEYS + more, place)
     assert main(["check", "--program", str(folder)]) == ConfigurationError.exit_code
     told = " ".join(capsys.readouterr().out.split())
     assert "migration.target: cloud: the bucket" in told
@@ -178,7 +166,7 @@ def test_check_says_that_a_target_holds_the_objects_of_others(
     seaweed: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = seaweed.place()
-    folder = make(tmp_path, seaweed.endpoint_url, bucket=place[0], prefix=place[1])
+    folder = make(tmp_path, seaweed.endpoint_url, place=place)
     assert main(["check", "--program", str(folder)]) == 0
     seaweed.client().put_object(Bucket=place[0], Key=f"{place[1]}/minutes.txt", Body=b"x")
     assert main(["check", "--program", str(folder)]) == ConfigurationError.exit_code
@@ -192,14 +180,8 @@ def test_a_source_whose_prefix_lacks_its_slash_takes_in_no_neighbour(
     for study, folder in enumerate(("ct", "ct-old"), 1):
         data = dicom_bytes(ObjectSpec(study=study, patient_id=f"P{study}"))
         seaweed.client().put_object(Bucket=bucket, Key=f"{prefix}/{folder}/1.dcm", Body=data)
-    text = PROGRAM.format(
-        bucket=bucket,
-        prefix=f"{prefix}/ct",
-        endpoint=seaweed.endpoint_url,
-        more=KEYS,
-        source="cloud",
-        target="old",
-    )
+    cloud = section("cloud", seaweed.endpoint_url, (bucket, f"{prefix}/ct"))
+    text = PROGRAM.format(cloud=cloud, source="cloud", target="old")
     (tmp_path / "old").mkdir()
     (tmp_path / "program.toml").write_text(text)
     for verb in ("init", "inventory", "plan"):
@@ -210,7 +192,7 @@ def test_a_source_whose_prefix_lacks_its_slash_takes_in_no_neighbour(
 def test_an_object_over_the_size_limit_is_a_finding_and_the_rest_goes_on(seaweed: Server, tmp_path: Path) -> None:
     place = seaweed.place()
     parts = "multipart_threshold = 5_242_880\npart_size = 5_242_880\nmax_object_size = 6_000_000\n"
-    folder = make(tmp_path, seaweed.endpoint_url, KEYS + parts, bucket=place[0], prefix=place[1])
+    folder = make(tmp_path, seaweed.endpoint_url, KEYS + parts, place)
     padding = b"\xfc\xff\xfc\xff" + b"OB\0\0" + (7 << 20).to_bytes(4, "little")  # Data Set Trailing Padding
     large = folder / "old" / "large.dcm"
     large.write_bytes(dicom_bytes(ObjectSpec(study=1, instance=99, patient_id="P1")) + padding + bytes(7 << 20))
@@ -224,76 +206,45 @@ def test_an_object_over_the_size_limit_is_a_finding_and_the_rest_goes_on(seaweed
     assert objects(seaweed, place) == hashes(folder), "all but the large one are there"
 
 
-@define
-class Token:
-    """What the relay lets through: requests with the token ``valid``; ``after`` so many objects nothing any more."""
+class Relay(Scripted):
+    """The server behind one that knows session tokens, as AWS does, and lets them end in the middle of the work.
 
-    endpoint_url: str = ""
-    valid: str = "first"
-    after: int = 10**9
-    objects: int = 0
-    seen: list[str] = field(factory=list)
+    It lets through requests with the token ``valid``; ``after`` so many objects nothing any more.
+    """
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self._server = server
+        self._config = Config(s3={"payload_signing_enabled": False})
+        credentials = Credentials(server.access_key_id, server.secret_access_key)
+        self._signer: Any = S3SigV4Auth(credentials, "s3", server.region)
+        self._lock = threading.Lock()
+        self.endpoint_url = f"http://127.0.0.1:{self.port}"
+        self.valid, self.after, self.objects = "first", 10**9, 0
+
+    def reply(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The server's answer, or that the token has expired."""
+        given = {name.lower(): value for name, value in headers.items()}
+        with self._lock:
+            if method == "PUT" and "/objects/" in path:
+                self.objects += 1
+            if given.get("x-amz-security-token") != self.valid or self.objects > self.after:
+                return 400, {}, b"<Error><Code>ExpiredToken</Code><Message>m</Message></Error>"
+        own = ("authorization", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256", "host")
+        kept = {name: value for name, value in given.items() if name not in own}
+        request: Any = AWSRequest(method, f"{self._server.endpoint_url}{path}", kept, body)
+        request.context["client_config"] = self._config
+        self._signer.add_auth(request)
+        host = urlsplit(self._server.endpoint_url).netloc
+        status, told, data = pass_on(host, method, path, dict(request.headers.items()), body)
+        return status, {name: value for name, value in told.items() if name.lower() != "transfer-encoding"}, data
 
 
 @pytest.fixture
-def relay(seaweed: Server) -> Iterator[Token]:
-    """The server behind one that knows session tokens, as AWS does, and lets them end in the middle of the work."""
-    token = Token()
-    there = urlsplit(seaweed.endpoint_url)
-    config = Config(s3={"payload_signing_enabled": False})
-    signer: Any = S3SigV4Auth(Credentials(seaweed.access_key_id, seaweed.secret_access_key), "s3", seaweed.region)
-    lock = threading.Lock()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            given = {name.lower(): value for name, value in self.headers.items()}
-            with lock:
-                if self.command == "PUT" and "/objects/" in self.path:
-                    token.objects += 1
-                if given.get("x-amz-security-token") != token.valid or token.objects > token.after:
-                    self._say(400, {}, b"<Error><Code>ExpiredToken</Code><Message>m</Message></Error>")
-                    return
-            own = ("authorization", "x-amz-security-token", "x-amz-date", "x-amz-content-sha256", "host")
-            headers = {name: value for name, value in given.items() if name not in own}
-            request: Any = AWSRequest(self.command, f"{seaweed.endpoint_url}{self.path}", headers, body)
-            request.context["client_config"] = config
-            signer.add_auth(request)
-            line = http.client.HTTPConnection(str(there.hostname), there.port or 80)
-            line.request(self.command, self.path, body, dict(request.headers.items()))
-            answer = line.getresponse()
-            data = answer.read()
-            kept = {name: value for name, value in answer.getheaders() if name.lower() != "transfer-encoding"}
-            self._say(answer.status, kept, data)
-            line.close()
-
-        def _say(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            length = headers.get("Content-Length", str(len(body))) if self.command == "HEAD" else str(len(body))
-            for name, value in {**headers, "Content-Length": length}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _pass_on  # noqa: N815 - their names there
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    token.endpoint_url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield token
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+def relay(seaweed: Server) -> Iterator[Relay]:
+    relay = Relay(seaweed)
+    yield relay
+    relay.close()
 
 
 def _cli(folder: Path) -> int:
@@ -301,12 +252,12 @@ def _cli(folder: Path) -> int:
 
 
 def test_a_token_that_ends_in_the_middle_of_a_wave_is_named_and_a_new_one_goes_on(
-    seaweed: Server, relay: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    seaweed: Server, relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Some studies are transferred, one is half done, others are not begun; nothing is lost or sent twice."""
     place = seaweed.place()
     more = KEYS + 'session_token = "env:S3_TOKEN"\nconcurrency = 1\n'
-    folder = make(tmp_path, relay.endpoint_url, more, bucket=place[0], prefix=place[1])
+    folder = make(tmp_path, relay.endpoint_url, more, place)
     monkeypatch.setenv("S3_TOKEN", "first")
     relay.after = 3 * PER_STUDY + 1
     assert _cli(folder) == ArchiveRefused.exit_code

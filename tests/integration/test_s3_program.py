@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from peers.s3 import Server, seaweed
+from peers.s3 import KEYS, Server, give_keys, seaweed, section, stored
 from vna_lifecycle.program import Program
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
@@ -22,17 +22,7 @@ pytestmark = pytest.mark.peer
 
 WRAPPER = Path(__file__).with_name("killed_program.py")
 STUDIES, PER_STUDY = 5, 4
-BUCKET = """
-[archives.{name}]
-plugin = "s3"
-bucket = "{bucket}"
-prefix = "{prefix}"
-endpoint_url = "{endpoint}"
-access_key_id = "env:S3_KEY"
-secret_access_key = "env:S3_SECRET"
-multipart_threshold = 5_242_880
-part_size = 5_242_880
-"""
+PARTS = "multipart_threshold = 5_242_880\npart_size = 5_242_880\n"
 FOLDER = """
 [archives.{name}]
 plugin = "files"
@@ -61,17 +51,11 @@ class Place:
     prefix: str
 
     def section(self, name: str) -> str:
-        return BUCKET.format(name=name, bucket=self.bucket, prefix=self.prefix, endpoint=self.server.endpoint_url)
+        return section(name, self.server.endpoint_url, (self.bucket, self.prefix), KEYS + PARTS)
 
-    def objects(self) -> dict[str, str]:
-        """SHA-256 of every stored object by key, from the server itself."""
-        client = self.server.client()
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{self.prefix}/objects/")
-        keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-        return {
-            key: hashlib.sha256(client.get_object(Bucket=self.bucket, Key=key)["Body"].read()).hexdigest()
-            for key in keys
-        }
+    def hashes(self) -> list[str]:
+        """SHA-256 of every stored object, from the server itself."""
+        return sorted(hashlib.sha256(data).hexdigest() for data in stored(self.server, (self.bucket, self.prefix)))
 
     def uploads(self) -> int:
         found = self.server.client().list_multipart_uploads(Bucket=self.bucket, Prefix=f"{self.prefix}/")
@@ -80,8 +64,7 @@ class Place:
 
 @pytest.fixture
 def place(seaweed: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setenv("S3_KEY", seaweed.access_key_id)
-    monkeypatch.setenv("S3_SECRET", seaweed.secret_access_key)
+    give_keys(monkeypatch, seaweed)
     return Place(seaweed, *seaweed.place())
 
 
@@ -139,7 +122,7 @@ def test_what_goes_into_a_bucket_comes_out_again_byte_for_byte(place: Place, sou
         engine="processes",
     )
     transfer(into)
-    assert sorted(place.objects().values()) == hashes(source)
+    assert place.hashes() == hashes(source)
     (tmp_path / "target").mkdir()
     out = make(
         tmp_path / "out",
@@ -171,7 +154,7 @@ def test_a_killed_transfer_ends_as_if_nothing_had_been(
     transfer_and_die(program, tmp_path / "log", point, nth)
     assert place.uploads() == ("_parts" in point)
     transfer(program)
-    assert sorted(place.objects().values()) == hashes(source)
+    assert place.hashes() == hashes(source)
     assert place.uploads() == 0
     with Program.open(program) as opened:
         told = [line.subjects for line in opened.findings("all") if line.kind.endswith("unfinished-uploads-ended")]

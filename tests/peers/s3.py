@@ -18,21 +18,20 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 from botocore.config import Config
 
+from peers.scripted_web import Reply, Scripted
 from vna_lifecycle.adapters.s3.settings import S3Settings
 from vna_lifecycle.builtin import open_s3
 from vna_lifecycle.plugin import SecretReference
@@ -41,6 +40,9 @@ from vna_lifecycle.testing.conformance import site
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
+
+KEYS = 'access_key_id = "env:S3_KEY"\nsecret_access_key = "env:S3_SECRET"\n'
+"""Settings of credentials, which `give_keys` provides."""
 
 _BEGIN_SECONDS = 60
 _BIN = Path(sys.executable).parent
@@ -257,54 +259,52 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@define
-class Script:
-    """A server's lines: ``(status, headers, body)`` for each request in turn, the last one again and again.
+class Script(Scripted):
+    """Says its ``lines``: ``(status, headers, body)`` for each request in turn, the last one again and again."""
 
-    ``seen`` are the requests as (method, path with query, headers).
-    """
-
-    endpoint_url: str
-    lines: list[tuple[int, dict[str, str], bytes]] = field(factory=list)
-    seen: list[tuple[str, str, dict[str, str]]] = field(factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[tuple[int, dict[str, str], bytes]] = []
+        self.endpoint_url = f"http://127.0.0.1:{self.port}"
 
     def say(self, status: int, code: str = "", headers: dict[str, str] | None = None, more: str = "") -> None:
         """Add an answer with S3's form of errors."""
         body = f"<Error><Code>{code}</Code><Message>m</Message>{more}</Error>".encode() if code else b""
         self.lines.append((status, headers or {}, body))
 
+    def reply(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Reply:
+        """The next line."""
+        return self.lines.pop(0) if len(self.lines) > 1 else self.lines[0]
+
 
 @pytest.fixture
 def scripted() -> Iterator[Script]:
     """A server that answers as its script says."""
+    script = Script()
+    yield script
+    script.close()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
 
-        def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            script.seen.append((self.command, self.path, dict(self.headers)))
-            status, headers, body = script.lines.pop(0) if len(script.lines) > 1 else script.lines[0]
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
+def section(name: str, endpoint_url: str, place: tuple[str, str], more: str = KEYS) -> str:
+    """An archive of a program.toml: a bucket and prefix, and further settings with the credentials (`KEYS`)."""
+    return f"""
+[archives.{name}]
+plugin = "s3"
+bucket = "{place[0]}"
+prefix = "{place[1]}"
+endpoint_url = "{endpoint_url}"
+{more}"""
 
-        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815 - their names there
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-            """Say nothing."""
+def give_keys(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
+    """Put the server's credentials where `KEYS` points to."""
+    monkeypatch.setenv("S3_KEY", server.access_key_id)
+    monkeypatch.setenv("S3_SECRET", server.secret_access_key)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    script = Script(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield script
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+def stored(server: Server, place: tuple[str, str]) -> list[bytes]:
+    """Every version of every object of a store, from the server itself: what was stored again has two."""
+    client = server.client()
+    pages = client.get_paginator("list_object_versions").paginate(Bucket=place[0], Prefix=f"{place[1]}/objects/")
+    listed = [(one["Key"], one["VersionId"]) for page in pages for one in page.get("Versions", ())]
+    return [client.get_object(Bucket=place[0], Key=key, VersionId=version)["Body"].read() for key, version in listed]
