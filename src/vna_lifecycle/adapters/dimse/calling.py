@@ -134,7 +134,7 @@ class Caller:
     def again(self, call: Callable[[], _T]) -> _T:
         """What ``call`` returns; made again, for a short while, where the connection was lost or an answer garbled.
 
-        Once in any case: the association may have been an old one.
+        At least once, where it failed soon: the association may have been an old one.
 
         Raises:
             ArchiveError: it failed each time, or in a way that will not pass.

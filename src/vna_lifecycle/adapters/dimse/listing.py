@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from attrs import evolve, field, frozen
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.forbearance import Forbearance, not_answered
 from vna_lifecycle.adapters.dimse.patients import Patients
 from vna_lifecycle.adapters.dimse.wire import Elements, Keys, find
 from vna_lifecycle.errors import ArchiveError, ArchiveRefused
@@ -42,6 +44,7 @@ class Lister:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._takes_lists = True
+        self._forbearance = Forbearance(caller)
         self._patient_root = caller.settings.query_model == "patient-root"
         self.patients = Patients(caller, self.stream)
 
@@ -49,9 +52,13 @@ class Lister:
         """Every answer to a query; ``unique`` is the unique key of its level.
 
         Raises:
-            ArchiveError: the archive did not answer, twice.
+            ArchiveError: the archive did not answer, each time.
         """
         return self._caller.again(lambda: self._once(keys, unique))
+
+    def all(self, keys: Keys, refusals: list[ArchiveError] | None = None) -> list[Elements]:
+        """As `stream`, to the end and asked again where it breaks off."""
+        return self._caller.again(lambda: list(self.stream(keys, refusals)))
 
     def stream(self, keys: Keys, refusals: list[ArchiveError] | None = None) -> Iterator[Elements]:
         """The answers to a query as they come; to stop early cancels it. What cannot be read is left out.
@@ -105,17 +112,24 @@ class Lister:
         return [answer for answer in found if answer.text(at.PATIENT_ID) == patient]
 
     def studies(self, study_uids: Sequence[str]) -> dict[str, list[Elements]]:
-        """The archive's records of each of these studies, however they are dated; of some there may be none."""
+        """The archive's records of each of these studies, however they are dated.
+
+        Of some there may be none, also since the archive does not answer.
+        """
         found: dict[str, list[Elements]] = {}
         if self._takes_lists and len(study_uids) > 1:
             refusals: list[ArchiveError] = []
             keys = {**at.STUDY_KEYS, at.STUDY_UID: "\\".join(study_uids)}
-            for answer in self.stream(keys, refusals):
-                found.setdefault(answer.text(at.STUDY_UID), []).append(answer)
-            self._takes_lists = len(found) > 1 and not refusals
-            if refusals:
-                found = {}
-        return {uid: found.get(uid) or self.study(uid) for uid in study_uids}
+            answers = self._forbearance.asked(partial(self.all, keys, refusals))
+            if not isinstance(answers, ArchiveError):
+                for answer in () if refusals else answers:
+                    found.setdefault(answer.text(at.STUDY_UID), []).append(answer)
+                self._takes_lists = len(found) > 1
+        return {uid: found.get(uid) or self._study_or_nothing(uid) for uid in study_uids}
+
+    def _study_or_nothing(self, study_uid: str) -> list[Elements]:
+        records = self._forbearance.asked(partial(self.study, study_uid))
+        return [] if isinstance(records, ArchiveError) else records
 
     def is_shown(self, study_uid: str, study_date: str) -> bool:
         """Whether a query of this date shows the study: not every date that is answered is also matched."""
@@ -172,6 +186,16 @@ class Lister:
             ),
             instances=tuple(instances),
             refused=_refused(first.study_uid, unusable),
+        )
+
+    def unlisted(self, records: Sequence[Elements], problem: ArchiveError) -> StudyListing:
+        """The study that these are the records of, without instances, since the archive does not answer about them."""
+        first = at.study_record(records)
+        basis = _basis(first, 0, 0, short=True)
+        return StudyListing(
+            studies=tuple(evolve(one, basis=basis) for one in _by_patient(records)),
+            instances=(),
+            refused=(not_answered(first.study_uid, "what the study has", problem),),
         )
 
     def _above(self, study: StudyRecord) -> dict[int, str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.forbearance import Forbearance
 from vna_lifecycle.adapters.dimse.wire import Elements, Keys
 from vna_lifecycle.adapters.dividing import Answered, Divider, remarks
 from vna_lifecycle.adapters.habits import known_cap
@@ -80,14 +81,17 @@ class Patients:
         trusted = settings.trusted_answers if cap is None else min(cap, settings.trusted_answers)
         found: set[str] = set()
         unusable = 0
+        forbearance = Forbearance(self._caller)
 
         def ask(window: Window, most: int | None) -> Answered:
             nonlocal unusable
             keys = {at.LEVEL: "PATIENT", at.PATIENT_ID: "", **window.keys}
             refusals: list[ArchiveError] = []
-            answers = [answer for answer in self._stream(keys, refusals) if window.holds(answer)]
-            if refusals:
-                return Answered(studies=frozenset(), records=0, refused=refusals[0])
+            answers = forbearance.asked(lambda: self._caller.again(lambda: list(self._stream(keys, refusals))))
+            if isinstance(answers, ArchiveError) or refusals:
+                refused = answers if isinstance(answers, ArchiveError) else refusals[0]
+                return Answered(studies=frozenset(), records=0, refused=refused)
+            answers = [answer for answer in answers if window.holds(answer)]
             told = {answer.text(at.PATIENT_ID) for answer in answers}
             usable = {patient for patient in told if patient and not _NOT_TO_BE_ASKED_FOR & set(patient)}
             found.update(usable)
@@ -142,7 +146,7 @@ class Patients:
             engine.dispose()
 
     def _shows(self, keys: Keys, refusals: list[ArchiveError]) -> bool:
-        return next(iter(self._stream(keys, refusals)), None) is not None
+        return self._caller.again(lambda: next(iter(self._stream(keys, refusals)), None)) is not None
 
     def _opened(self) -> Engine:
         from vna_lifecycle.database import Schema, open_sqlite

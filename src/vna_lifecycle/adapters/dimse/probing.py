@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import MODELS, Caller
 from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
+from vna_lifecycle.adapters.dimse.forbearance import Forbearance
 from vna_lifecycle.adapters.dimse.listing import Lister
 from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
@@ -49,6 +51,7 @@ class Probing:
         self._caller = caller
         self._reader = reader
         self._lister = Lister(caller)
+        self._forbearance = Forbearance(caller)
 
     def probe(self) -> Iterator[Observation]:
         """Negotiate, ask, and fetch one object twice.
@@ -61,17 +64,28 @@ class Probing:
         if self._store is not None and self._caller.settings.canaries:
             yield from observe_canaries(self._caller, self._reader, self._store)
         studies, more = self._studies()
-        yield from self._latency(studies)
+        yield from self._known("study-query", partial(self._latency, studies))
         if self._lister.patients.needed:
             value = "not told of: inventories ask patient by patient"
             yield Observation(name="studies-without-patient", value=value)
+        elif isinstance(more, ArchiveError):
+            value = f"not known: an answer broke off after {len(studies)} studies: {more}"
+            yield Observation(name="answers-to-one-query", value=value)
         else:
-            yield from self._matching(studies, more=more)
+            yield from self._known("answers-to-one-query", partial(self._matching, studies, more=more))
         if not studies:
             return
-        yield Observation(name="counts", value=self._counts(studies[:_SAMPLED]))
-        yield from self._object(studies)
+        yield from self._known("counts", partial(self._counts, studies[:_SAMPLED]))
+        yield from self._known("two-retrievals", partial(self._object, studies))
         yield from self._side_by_side()
+
+    def _known(self, name: str, observe: Callable[[], Iterator[Observation]]) -> Iterator[Observation]:
+        """What is observed; where the archive does not answer about that, but about others, that it is not known."""
+        found = self._forbearance.asked(lambda: list(observe()))
+        if isinstance(found, ArchiveError):
+            yield Observation(name=name, value=f"not known: {found}")
+        else:
+            yield from found
 
     def _matching(self, studies: Sequence[Elements], *, more: bool) -> Iterator[Observation]:
         """How queries for studies are matched."""
@@ -137,18 +151,26 @@ class Probing:
 
     # ------------------------------------------------------------------------------------------------ how it answers
 
-    def _studies(self) -> tuple[list[Elements], bool]:
-        """The studies with a date that one query shows, not many more than ``_MOST``; whether there were more."""
+    def _studies(self) -> tuple[list[Elements], bool | ArchiveError]:
+        """The studies with a date that one query shows, not many more than ``_MOST``.
+
+        Also whether there were more, or how the answer broke off each time.
+        """
         found: list[Elements] = []
         if self._lister.patients.needed:
             for patient in self._lister.patients.all()[:_SAMPLED]:
                 found += self._lister.of_patient(patient, {})
             return found, False
-        for answer in self._lister.stream({**at.STUDY_KEYS, at.STUDY_DATE: _EVERY_DAY}):
-            found.append(answer)
-            if len(found) > _MOST:
-                return found, True
-        return found, False
+
+        def more() -> bool:
+            found.clear()
+            for answer in self._lister.stream({**at.STUDY_KEYS, at.STUDY_DATE: _EVERY_DAY}):
+                found.append(answer)
+                if len(found) > _MOST:
+                    return True
+            return False
+
+        return found, self._forbearance.asked(lambda: self._caller.again(more))
 
     def _latency(self, studies: Sequence[Elements]) -> Iterator[Observation]:
         if not studies:
@@ -229,16 +251,17 @@ class Probing:
                 raise
             return []  # an archive that refuses such a query does not honour it either
 
-    def _counts(self, studies: Sequence[Elements]) -> str:
+    def _counts(self, studies: Sequence[Elements]) -> Iterator[Observation]:
         told = wrong = 0
         for study in studies:
             count = at.number(study, at.STUDY_INSTANCES)
             if count is not None:
                 told += 1
                 wrong += count != len(self._lister.listing([study]).instances)
+        value = "as listed" if not wrong else f"not those of the image level in {wrong} of {told} studies"
         if not told:
-            return "not told: what an inventory expects rests on series and images alone"
-        return "as listed" if not wrong else f"not those of the image level in {wrong} of {told} studies"
+            value = "not told: what an inventory expects rests on series and images alone"
+        yield Observation(name="counts", value=value)
 
     # ---------------------------------------------------------------------------------------------- how it serves one
 

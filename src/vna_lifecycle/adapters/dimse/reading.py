@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -10,6 +11,7 @@ from attrs import evolve
 
 from vna_lifecycle.adapters.dimse import answers as at
 from vna_lifecycle.adapters.dimse.calling import Caller
+from vna_lifecycle.adapters.dimse.forbearance import IN_A_ROW, Forbearance, not_answered
 from vna_lifecycle.adapters.dimse.listing import Lister, under_one_patient
 from vna_lifecycle.adapters.dimse.lobby import Lobby
 from vna_lifecycle.adapters.dimse.pushed import Pushed
@@ -48,6 +50,8 @@ class Reader:
         self._unlisted = Unlisted(lobby.arrivals, self._lister) if pushed else None
         self._remarks: tuple[Refused, ...] = ()
         self._doubts: list[Refused] = []
+        self._of_counts, self._of_listings = Forbearance(caller), Forbearance(caller)
+        self._of_windows = Forbearance(caller, at_first=IN_A_ROW)
 
     def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
         """The studies that the archive answers with, without those that a condition does not hold for."""
@@ -86,8 +90,12 @@ class Reader:
             known_cap=known_cap(site),
             known_crowded=known_crowded(site),
         )
+        any_shown = False
         for window in divider.parts(years(site.clock().date())):
+            any_shown = True
             yield Part(key=window.key, title=window.title)
+        if divider.refused and not any_shown:
+            raise divider.refused[0][1]  # that is no trouble of single days or studies
         # Only now: a pass that is taken up again must divide as it did before it was broken off.
         remember_crowded(site, divider.crowded)
         if divider.cap is not None:
@@ -95,7 +103,10 @@ class Reader:
         self._remarks = tuple(remarks(divider))
 
     def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
-        """Each study of a window with its instances, level by level; or what is in quarantine."""
+        """Each study of a window with its instances, level by level; or what is in quarantine.
+
+        A study, a day or a patient about which the archive does not answer, while it answers about others, is told.
+        """
         if part.key == _QUARANTINE:
             yield from self._quarantined()
         elif part.key == _ARRIVALS:
@@ -104,7 +115,9 @@ class Reader:
             yield from self._remarks
         else:
             for records in self._records(part.key):
-                listing = self._lister.listing(records)
+                listing = self._of_listings.asked(partial(self._lister.listing, records))
+                if isinstance(listing, ArchiveError):
+                    listing = self._lister.unlisted(records, listing)
                 yield from listing.studies
                 yield from listing.instances
                 yield from listing.refused
@@ -144,9 +157,15 @@ class Reader:
         """The records of each study of a part."""
         if not key.startswith(_PATIENTS):
             window = window_of(key)
-            return self._at_home(window, self._shown(window))
+            return self._at_home(window, self._shown_in_parts(window))
         patients = self._lister.patients.groups.get(key.removeprefix(_PATIENTS), [])
-        records = [record for patient in patients for record in self._of_patient(patient)]
+        records: list[Elements] = []
+        for patient in patients:
+            found = self._of_windows.asked(partial(self._of_patient, patient))
+            if isinstance(found, ArchiveError):
+                self._doubts.append(not_answered(f"patient {patient}", "which studies the patient has", found))
+            else:
+                records += found
         self._lister.patients.remember((one.text(at.STUDY_UID), one.text(at.PATIENT_ID)) for one in records)
         return under_one_patient(records)
 
@@ -176,7 +195,8 @@ class Reader:
     def _answered(self, window: Window, limit: int | None) -> Answered:
         if window.rest == "minutes":
             return Answered(studies=frozenset(self._shown(window)), records=0)
-        return self._caller.again(lambda: self._counted(window, limit))
+        found = self._of_counts.asked(lambda: self._caller.again(lambda: self._counted(window, limit)))
+        return Answered(studies=frozenset(), records=0, refused=found) if isinstance(found, ArchiveError) else found
 
     def _counted(self, window: Window, limit: int | None) -> Answered:
         keys = {at.LEVEL: "STUDY", **dict.fromkeys((at.STUDY_DATE, at.STUDY_TIME, at.PATIENT_ID, at.STUDY_UID), "")}
@@ -217,10 +237,20 @@ class Reader:
                 return record
         return ordered[0]
 
+    def _shown_in_parts(self, window: Window) -> dict[str, list[Elements]]:
+        """As `_shown`; where that is not answered, of those days that are."""
+        shown = self._of_windows.asked(partial(self._shown, window))
+        if not isinstance(shown, ArchiveError):
+            return shown
+        halves = () if window.single_day else window.halves()
+        if not halves:
+            self._doubts.append(not_answered(window.key, "which studies are there", shown))
+        return {uid: records for half in halves for uid, records in self._shown_in_parts(half).items()}
+
     def _shown(self, window: Window) -> dict[str, list[Elements]]:
         """The records of each study of a window, in a stable order."""
         found = _by_study(
-            answer for answer in self._lister.stream({**at.STUDY_KEYS, **window.keys}) if window.holds(answer)
+            answer for answer in self._lister.all({**at.STUDY_KEYS, **window.keys}) if window.holds(answer)
         )
         if window.rest == "minutes":
             for half in window.halves():

@@ -42,7 +42,8 @@ class Faults:
     every level above its own (PS3.4 C.4.1.3.1.1); ``cap`` is the most answers that it gives, saying success;
     ``records`` are the records by which it lists a study, each as attribute keywords that differ from the objects;
     ``refuse`` is asked for the status by which a query fails, 0 for none; ``miscount`` is added to every count that it
-    tells; of ``silent`` levels it answers nothing; ``availability`` is its Instance Availability.
+    tells; of ``silent`` levels it answers nothing; ``availability`` is its Instance Availability; an answer about
+    ``garbled`` studies at the ``garbled_at`` levels is ``garbled_pdu`` instead, and the association ends.
 
     Of retrievals: ``withheld`` objects are not sent where they are asked for at the ``withheld_at`` levels, and the
     final status is success all the same; ``final_early`` sends that status first; ``new_uids`` gives each object a new
@@ -65,6 +66,9 @@ class Faults:
     miscount: int = 0
     silent: Collection[str] = ()
     availability: str = ""
+    garbled: Collection[str] = ()
+    garbled_at: Collection[str] = ("STUDY", "SERIES", "IMAGE")
+    garbled_pdu: bytes = b""
     withheld: Collection[str] = ()
     withheld_at: Collection[str] = ("STUDY", "SERIES", "IMAGE")
     final_early: bool = False

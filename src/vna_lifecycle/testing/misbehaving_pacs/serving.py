@@ -123,6 +123,10 @@ class Conversation:
             return
         implicit = self._accepted[message.context] == _IMPLICIT
         for answer in self._pacs.holdings.answers(query, faults):
+            study = str(answer.get("StudyInstanceUID") or query.get("StudyInstanceUID"))
+            if study in faults.garbled and query.QueryRetrieveLevel in faults.garbled_at:
+                self._line.put(faults.garbled_pdu)
+                raise Ended
             self._respond(message, _PENDING, data=encoded(answer, implicit=implicit))
             if self._is_cancelled():
                 self._respond(message, _CANCELLED)
