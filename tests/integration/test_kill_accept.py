@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,28 +13,13 @@ from typing import Any
 
 import pytest
 
-from vna_lifecycle.ledger import Ledger
-from vna_lifecycle.model.event import RecordedEvent, SampleDrawn, WaveExamined
+from peers.folder_program import events_of, that_dies, write_program
+from vna_lifecycle.model.event import SampleDrawn, WaveExamined
 from vna_lifecycle.program import Program
-from vna_lifecycle.program.bench import utc_now
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
-WRAPPER = Path(__file__).with_name("killed_program.py")
-CONFIG = """
-[program]
-name = "killed"
-[archives.old]
-plugin = "files"
-path = "{source}"
-[archives.new]
-plugin = "files"
-path = "target"
-[migration]
-sources = ["old"]
-target = "new"
-[execution]
+MORE = """
 workers = 2
-reserve_bytes = 0
 [acceptance]
 max_defect_rate = 0.2
 confidence = 0.8
@@ -53,8 +37,7 @@ POINTS = [
 def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A program whose wave was transferred; one patient is described in two ways, which is a warning."""
     folder = tmp_path_factory.mktemp("moved") / "program"
-    source = folder.parent / "source"
-    source.mkdir()
+    write_program(folder, MORE, source=folder.parent / "source")
     for study in range(1, 21):
         spec = ObjectSpec(
             study=study,
@@ -64,9 +47,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             grey=study,
             study_description="CT head",
         )
-        (source / f"{study:03d}.dcm").write_bytes(dicom_bytes(spec))
-    (folder / "target").mkdir(parents=True)
-    (folder / "program.toml").write_text(CONFIG.format(source=source))
+        (folder.parent / "source" / f"{study:03d}.dcm").write_bytes(dicom_bytes(spec))
     Program.init(folder)
     with Program.open(folder) as program:
         program.take_inventory()
@@ -76,20 +57,9 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def accept(folder: Path, point: str = "-", nth: int = 0, when: str = "before") -> tuple[int, str]:
-    command = [sys.executable, str(WRAPPER), str(folder.with_name(f"{folder.name}.log")), point, str(nth), when]
-    run = subprocess.run(
-        [*command, "accept", "all", "--json", "--program", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return run.returncode, run.stdout + run.stderr
-
-
-def events(folder: Path) -> tuple[RecordedEvent, ...]:
-    with Ledger.open(folder / "ledger.db", clock=utc_now, read_only=True) as ledger:
-        return tuple(ledger.read())
+    command = that_dies(folder, "accept", "all", "--json", point=point, nth=nth, when=when)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return run.returncode, run.stdout if run.returncode == 0 else run.stdout + run.stderr  # progress is told beside
 
 
 def comparable(printed: str) -> dict[str, Any]:
@@ -118,11 +88,11 @@ def test_an_acceptance_that_is_killed_goes_on_with_its_sample(
     folder = shutil.copytree(moved, tmp_path / "killed")
     code, out = accept(folder, point, nth, when)
     assert code == -signal.SIGKILL, out
-    drawn = [r.event.seed for r in events(folder) if isinstance(r.event, SampleDrawn)]
+    drawn = [r.event.seed for r in events_of(folder) if isinstance(r.event, SampleDrawn)]
     code, again = accept(folder)
     assert code == 0, again
     assert comparable(again) == undisturbed
-    record = events(folder)
+    record = events_of(folder)
     assert [r.event.seed for r in record if isinstance(r.event, SampleDrawn)][: len(drawn)] == drawn
     assert [r.event.attempt for r in record if isinstance(r.event, SampleDrawn | WaveExamined)] == [1, 1]
     assert max(Counter(r.key for r in record).values()) == 1
