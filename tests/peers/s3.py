@@ -12,6 +12,7 @@ import functools
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,7 +23,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ KEYS = 'access_key_id = "env:S3_KEY"\nsecret_access_key = "env:S3_SECRET"\n'
 _BEGIN_SECONDS = 60
 _BIN = Path(sys.executable).parent
 _numbers = itertools.count(1)
+_CHANCE = random.SystemRandom()  # the others begin alike in every worker of a test run
 
 
 @frozen(kw_only=True)
@@ -121,25 +123,20 @@ def open_place(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at this moment, nor on the port 10,000 above (SeaweedFS adds that for gRPC)."""
+    """Ports that nobody listens on at this moment, nor on the port 10,000 above (SeaweedFS adds that for gRPC).
+
+    No system gives any of them to a connection that goes out.
+    """
     ports: list[int] = []
-    held: list[socket.socket] = []
-    while len(ports) < count:
-        holding = socket.socket()
-        held.append(holding)
-        holding.bind(("127.0.0.1", 0))
-        port = holding.getsockname()[1]
-        if port + 10_000 > 65_535 or port + 10_000 in ports or port - 10_000 in ports:
-            continue
-        above = socket.socket()
-        held.append(above)
-        try:
-            above.bind(("127.0.0.1", port + 10_000))
-        except OSError:
-            continue
-        ports.append(port)
-    for holding in held:
-        holding.close()
+    with ExitStack() as held:
+        while len(ports) < count:
+            port = _CHANCE.randrange(20_000, 22_500)
+            try:
+                for number in (port, port + 10_000):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            ports.append(port)
     return ports
 
 
