@@ -128,7 +128,7 @@ def test_a_day_whose_answers_always_break_off_costs_itself_alone(trial: Trial, d
 @pytest.mark.parametrize(
     ("away", "kind"),
     [
-        (Faults(disturbance=Disturbance(pdu=2, times=FOR_EVER)), "ArchiveError"),
+        (Faults(garbled=EVERYTHING, disturbance=Disturbance(pdu=2, times=FOR_EVER)), "ArchiveError"),
         (Faults(garbled=EVERYTHING, reject=(2, 3, 1)), "ArchiveRefused"),
     ],
     ids=["drops-whatever-is-asked", "rejects"],
