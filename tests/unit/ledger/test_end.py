@@ -1,0 +1,98 @@
+"""What is seen of a ledger's end, and of its beginning, without reading all of it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from vna_lifecycle.errors import LedgerCorrupt, LedgerReplaced
+from vna_lifecycle.ledger import Draft, Ledger, sign_checkpoint
+
+EVENTS = 5
+
+
+@pytest.fixture
+def unsigned(tmp_path: Path, clock: object, draft: Callable[..., Draft]) -> Iterator[Ledger]:
+    """A ledger whose head nobody signed: only the events and the head themselves can contradict each other."""
+    with Ledger.create(tmp_path / "unsigned.db", origin="o", clock=clock) as made:  # type: ignore[arg-type]  # it ticks
+        made.append([draft(number) for number in range(EVENTS)])
+        yield made
+
+
+def change_head(ledger: Ledger, **values: object) -> None:
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as raw:
+        for name, value in values.items():
+            raw.execute(f"UPDATE head SET {name} = ?", (value,))  # noqa: S608 - a name of the test
+
+
+def test_a_head_whose_root_is_not_that_of_the_events_is_refused(unsigned: Ledger, draft: Callable[..., Draft]) -> None:
+    unsigned.check_end()
+    change_head(unsigned, root=unsigned.root_at(EVENTS - 1))
+    with pytest.raises(LedgerCorrupt, match="does not follow from its events"):
+        unsigned.check_end()
+    with pytest.raises(LedgerCorrupt, match="does not follow from its events"):
+        unsigned.append([draft(EVENTS)])
+
+
+@pytest.mark.parametrize("size", [0, 1, EVENTS - 1])
+def test_events_after_the_head_are_refused_from_the_first_on(unsigned: Ledger, size: int) -> None:
+    change_head(unsigned, root=unsigned.root_at(size), size=size)
+    with pytest.raises(LedgerCorrupt, match="events after the ledger's head") as caught:
+        unsigned.check_end()
+    assert caught.value.sequence == size
+
+
+def test_an_empty_ledger_has_a_good_end(tmp_path: Path, clock: object) -> None:
+    with Ledger.create(tmp_path / "empty.db", origin="o", clock=clock) as made:  # type: ignore[arg-type]  # it ticks
+        made.check_end()
+
+
+def test_a_head_with_what_is_no_signature_is_corrupt(ledger: Ledger, draft: Callable[..., Draft]) -> None:
+    ledger.append([draft(0)])
+    change_head(ledger, note="junk")
+    with pytest.raises(LedgerCorrupt, match="the ledger's head cannot be trusted: this is not a checkpoint"):
+        ledger.check_end()
+
+
+def test_a_head_whose_signature_is_over_another_ledger_is_corrupt(
+    ledger: Ledger, draft: Callable[..., Draft], key: Ed25519PrivateKey
+) -> None:
+    ledger.append([draft(0)])
+    change_head(ledger, note=sign_checkpoint("another.example/ledger", 1, ledger.root(), key))
+    with pytest.raises(LedgerCorrupt, match="not the one that was signed"):
+        ledger.check_end()
+
+
+def test_a_head_file_that_nobody_signed_is_corrupt(ledger: Ledger, draft: Callable[..., Draft]) -> None:
+    ledger.append([draft(0)])
+    ledger.head_file.write_text("junk")
+    with pytest.raises(LedgerCorrupt, match="the head file cannot be trusted: this is not a checkpoint"):
+        ledger.check_end()
+
+
+def test_the_head_file_of_a_longer_ledger_says_how_many_events_are_known_and_how_many_are_here(
+    ledger: Ledger, draft: Callable[..., Draft], key: Ed25519PrivateKey
+) -> None:
+    ledger.append([draft(0), draft(1)])
+    ledger.head_file.write_text(sign_checkpoint(ledger.origin, 3, ledger.root(), key), newline="\n")
+    with pytest.raises(LedgerReplaced, match="an older one: it has 2 events, and the head file knows 3") as caught:
+        ledger.check_end()
+    assert (caught.value.known, caught.value.size) == (3, 2)
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_head_file_over_other_events_says_that_this_is_another_ledger(
+    ledger: Ledger, draft: Callable[..., Draft], key: Ed25519PrivateKey, size: int
+) -> None:
+    ledger.append([draft(0), draft(1)])
+    ledger.head_file.write_text(sign_checkpoint(ledger.origin, size, ledger.root_at(0), key), newline="\n")
+    with pytest.raises(LedgerReplaced, match=f"another one: its first {size} events are not those") as caught:
+        ledger.check_end()
+    assert (caught.value.known, caught.value.size) == (size, 2)
+    ledger.head_file.write_text(sign_checkpoint(ledger.origin, size, ledger.root_at(size), key), newline="\n")
+    ledger.check_end()
