@@ -104,7 +104,7 @@ def test_check_tells_what_dcmqrscp_cannot_do(
     ("changes", "message", "hint"),
     [
         ({"ae_title": "WRONG"}, "does not recognise the called AE title", "compared letter by letter"),
-        ({"port": "closed"}, "cannot be reached: Connection refused", "that the archive runs"),
+        ({"port": "closed"}, r"cannot be reached at 127\.0\.0\.1:\d+: Connection refused", "that the archive runs"),
         ({"tls": True, "retrieve": "get"}, "TLS connection|agreeing to TLS", "uses TLS on this port"),
     ],
     ids=["wrong AE title", "closed port", "TLS against a plain port"],

@@ -8,7 +8,7 @@ import pytest
 
 from peers.dicom import fill, folder_for_peer, free_port, run_orthanc, section
 from vna_lifecycle.cli import main
-from vna_lifecycle.cli.output import bytes_text
+from vna_lifecycle.model.counting import bytes_text
 from vna_lifecycle.program import Program
 from vna_lifecycle.program.pace import pace_of
 from vna_lifecycle.testing.misbehaving_pacs import MisbehavingPacs

@@ -92,6 +92,8 @@ for _number, _verb in enumerate(VERBS):
 def run(argv: list[str]) -> int:
     """Run one verb, and turn whatever becomes of it into words and an exit code."""
     as_json = "--json" in argv  # also needed where the arguments cannot be parsed
+    if logging.lastResort is not None:  # which writes warnings to standard error where nobody wants the log
+        logging.lastResort.addFilter(_is_ours)
     if "--verbose" in argv:
         _log_to_stderr()
     try:
@@ -116,10 +118,14 @@ def run(argv: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What other libraries log may hold patient data."""
+    return record.name.startswith("vna_lifecycle")
+
+
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    # Only ours: what other libraries log may hold patient data.
-    logger = logging.getLogger("vna_lifecycle")
+    logger = logging.getLogger("vna_lifecycle")  # and no other: see `_is_ours`
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -86,10 +86,13 @@ def remediate(
         if choose:
             return _choose(opening, wave, choose, by=by, reason=reason, show=show)
         held = opening.held(wave or None)
+        otherwise = not held and any("held" in dict(line.states) for line in opening.status().waves)
     if show.json:
         print_json({"held": [asdict(item) for item in held]})
     else:
         say("\n".join(held_lines(held)))
+        if otherwise:
+            say("Studies are held back for other reasons: vna-lifecycle findings")
     return int(bool(held))
 
 

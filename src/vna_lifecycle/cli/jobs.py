@@ -8,11 +8,11 @@ from attrs import asdict
 from cyclopts import App, Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, By, DryRun, ProgramFolder, Reason, Show
-from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import StateError
-from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.counting import bytes_text, counted
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.remedy_record import StudyRemedy

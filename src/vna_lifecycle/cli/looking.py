@@ -62,14 +62,16 @@ def findings(
     if show.json:
         print_json({"findings": found, "refused": refused})
         return 0
-    for item in found:
-        say("\n".join(finding_lines(item)))
+    for group in alike(found):
+        say("\n".join(finding_lines(group)))
     if refused:
         say(f"refused at the sources, where they stay: {counted(len(refused), 'file')}")
         for item in refused:
             say(safe(f"  {item['archive']}:{item['locator']}  {item['code']}: {item['reason']}"))
     if not found and not refused:
         say("Nothing was found.")
+    if any(item["study"] for item in found):
+        say("Which studies these are, by UID: vna-lifecycle findings --json")
     return 0
 
 
@@ -91,12 +93,25 @@ def _finding(program: Program, line: FindingLine) -> dict[str, Any]:
     }
 
 
-def finding_lines(item: dict[str, Any]) -> list[str]:
-    """A finding for people."""
-    place = ", ".join(f"{word} {item[word]}" for word in ("wave", "study") if item[word])
+def alike(found: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The findings, those together that say the same of several studies, and of these as a whole."""
+    groups: dict[object, list[dict[str, Any]]] = {}
+    for number, item in enumerate(found):
+        alone = item["objects"] or item["waivers"] or item["settled"] is not None or not item["study"]
+        said = tuple(item[word] for word in ("severity", "kind", "wave", "message", "remedy"))
+        groups.setdefault(number if alone else said, []).append(item)
+    return list(groups.values())
+
+
+def finding_lines(group: Sequence[dict[str, Any]]) -> list[str]:
+    """A finding for people, or several that say the same."""
+    item, *others = group
+    study = counted(len(group), "study") if others else f"study {item['study']}" if item["study"] else ""
+    place = ", ".join(filter(None, (f"wave {item['wave']}" if item["wave"] else "", study)))
     settled = "" if item["settled"] is None else f", settled by event {item['settled']}"
     where = f" ({place})" if place else ""
     lines = [f"{item['severity']}: {item['kind']}{where}{settled}", f"  {item['message']}"]
+    lines += _shortened([f"    study {each['study']}" for each in group] if others else [])
     lines += _shortened([f"    {uid}" for uid in item["objects"]])
     if item["waivers"]:
         lines.append(f"  waived: {', '.join(item['waivers'])} (whether that holds: vna-lifecycle waivers)")
@@ -107,7 +122,11 @@ def finding_lines(item: dict[str, Any]) -> list[str]:
 
 def _shortened(lines: Sequence[str]) -> list[str]:
     left = len(lines) - SUBJECTS_SHOWN
-    return [*lines[:SUBJECTS_SHOWN], f"    and {left} more: --json has all"] if left > 0 else list(lines)
+    return (
+        [*lines[:SUBJECTS_SHOWN], f"    and {left} more: vna-lifecycle findings --json has all"]
+        if left > 0
+        else list(lines)
+    )
 
 
 def compare(

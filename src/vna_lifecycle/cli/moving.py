@@ -9,11 +9,11 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, By, DryRun, ProgramFolder, Reason, Show
-from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.progress import telling
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError, StateError
-from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.counting import counted, size_text
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.transfer_result import TransferResult
@@ -81,7 +81,7 @@ def plan_lines(planned: WavePlan) -> list[str]:
         along = f" ({wave.came_along} along with the same patient's other studies)" if wave.came_along else ""
         lines.append(
             f"{wave.name}: {counted(wave.studies, 'study')}{along}, {counted(wave.instances, 'instance')}, "
-            f"{bytes_text(wave.size)}"
+            f"{size_text(wave.size, wave.instances)}"
         )
     lines += [f"excluded: {counted(studies, 'study')} ({reason})" for reason, studies in planned.excluded]
     if planned.unplanned:
@@ -179,7 +179,7 @@ def _transfer_dry(program: Program, waves: Sequence[str], *, retry: bool, show: 
         for item in found:
             say(
                 f"{item.wave}: {counted(item.studies, 'study')}, {counted(item.instances, 'instance')}, "
-                f"{bytes_text(item.size)} would move"
+                f"{size_text(item.size, item.instances)} would move"
             )
         say("Nothing was moved (--dry-run).")
     return 0

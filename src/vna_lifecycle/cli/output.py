@@ -34,25 +34,18 @@ def say(text: str = "") -> None:
 
 
 def show(*renderables: RenderableType) -> None:
-    """Tables and coloured text; plain text of 80 columns where standard output is no terminal."""
+    """Tables and coloured text; where standard output is no terminal, tables of 80 columns and lines as they are."""
     from rich.console import Console
+    from rich.text import Text
 
-    Console(highlight=False, markup=False, emoji=False).print(*renderables, sep="\n")
+    console = Console(highlight=False, markup=False, emoji=False)
+    for each in renderables:
+        console.print(each, soft_wrap=isinstance(each, Text) and not console.is_terminal)
 
 
 def safe(text: str) -> str:
     """Text from an archive with everything that is not printable escaped: it may be hostile."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def bytes_text(size: int) -> str:
-    """A number of bytes for people, in powers of 1000."""
-    amount = float(size)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":
-            break
-        amount /= 1000
-    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
 def write_file(path: Path, text: str) -> None:

@@ -10,9 +10,10 @@ from attrs import asdict
 from cyclopts import Parameter
 
 from vna_lifecycle.cli.options import HERE, PLAIN, ProgramFolder, Show
-from vna_lifecycle.cli.output import bytes_text, print_json, safe, say
+from vna_lifecycle.cli.output import print_json, safe, say
 from vna_lifecycle.cli.session import opened
 from vna_lifecycle.errors import ConfigurationError
+from vna_lifecycle.model.counting import bytes_text
 
 if TYPE_CHECKING:
     from vna_lifecycle.engine.profile import Profile

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from vna_lifecycle.cli.output import bytes_text, safe
+from vna_lifecycle.cli.output import safe
+from vna_lifecycle.model.counting import bytes_text
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

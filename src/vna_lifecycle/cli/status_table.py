@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vna_lifecycle.cli.output import bytes_text, safe, show
-from vna_lifecycle.model.counting import counted
+from vna_lifecycle.cli.output import safe, show
+from vna_lifecycle.model.counting import counted, size_text
 from vna_lifecycle.policy.readiness import Standing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _sources(status: Status) -> list[Text]:
         lines.append(
             Text(
                 f"Source {safe(source.archive)}: {counted(source.studies, 'study')}, "
-                f"{counted(source.instances, 'instance')}, {bytes_text(source.size)}{refused} "
+                f"{counted(source.instances, 'instance')}, {size_text(source.size, source.instances)}{refused} "
                 f"(inventory {source.inventory})"
             )
         )
@@ -59,7 +59,7 @@ def _waves(status: Status) -> Table:
     for wave in status.waves:
         table.add_row(
             safe(wave.name),
-            bytes_text(wave.size),
+            size_text(wave.size, wave.instances),
             _imported(wave),
             Text("ready", style="bold green") if wave.ready else Text("no", style="bold red"),
             "\n".join(f"{count} {state}" for state, count in wave.states),

@@ -32,7 +32,10 @@ def error_dict(error: VnaLifecycleError) -> dict[str, Any]:
 
 def error_lines(error: VnaLifecycleError) -> list[str]:
     """The error for people: what, where, what to do next."""
-    lines = [f"error: {_headline(error)}"]
+    headline, archive = _headline(error), getattr(error, "archive", "")
+    lines = [
+        f"error: {headline}" if headline.startswith(f"{archive}: ") or not archive else f"error: {archive}: {headline}"
+    ]
     if isinstance(error, ConfigurationError):
         lines += [f"  {path}: {message}" if path else f"  {message}" for path, message in error.problems]
     place = getattr(error, "path", None)

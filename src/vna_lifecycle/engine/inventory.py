@@ -9,7 +9,7 @@ from attrs import frozen
 from vna_lifecycle.catalog import Catalog
 from vna_lifecycle.engine.journal import Journal
 from vna_lifecycle.engine.progress import Progress, Tell, silent
-from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.counting import counted, size_text
 from vna_lifecycle.model.event import InventoryCompleted, InventoryPartRecorded, InventoryStarted
 from vna_lifecycle.model.inventory import InstanceRecord, Refused, StudyRecord
 from vna_lifecycle.ports import Cancellation, SourceAdapter
@@ -36,7 +36,7 @@ class InventoryResult:
             return f"{self.archive}: stopped after {counted(self.parts, 'part')}; the same command goes on from there"
         again = f", {counted(self.refused, 'file')} refused" if self.refused else ""
         held = f"{counted(self.studies, 'study')}, {counted(self.instances, 'instance')}"
-        return f"{self.archive}: {held}, {self.size / 1e6:.1f} MB{again}"
+        return f"{self.archive}: {held}, {size_text(self.size, self.instances)}{again}"
 
 
 def take_inventory(

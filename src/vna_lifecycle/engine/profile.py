@@ -169,7 +169,8 @@ def measured(measures: Measures) -> Iterator[Observation]:
     totals = measures.totals
     yield Observation(name="studies", value=str(totals.studies))
     yield Observation(name="objects", value=str(totals.instances))
-    yield Observation(name="bytes", value=str(totals.size), unit="bytes")
+    if totals.size or not totals.instances:  # else the archive lists no sizes
+        yield Observation(name="bytes", value=str(totals.size), unit="bytes")
     yield Observation(name="modalities", value=_shares(measures.modalities))
     yield Observation(name="sop-classes", value=_shares(measures.sop_classes))
     yield Observation(name="transfer-syntaxes", value=_shares(measures.transfer_syntaxes))

@@ -26,7 +26,8 @@ def begin(folder: Path, *, name: str, clock: Clock) -> Path:
     if begun:
         with Ledger.open(layout.ledger, clock=clock) as there:
             if there.size():
-                hint = f"Open it, or begin another beside {layout.folder}"
+                go_on = f"Go on with it: vna-lifecycle status --program {layout.folder}"
+                hint = f"{go_on}. Or make another one elsewhere: vna-lifecycle init FOLDER"
                 raise StateError("there is a program here already", hint=hint)
     layout.folder.mkdir(parents=True, exist_ok=True)
     layout.keys.mkdir(mode=0o700, exist_ok=True)
@@ -55,7 +56,8 @@ def begin(folder: Path, *, name: str, clock: Clock) -> Path:
 def existing(layout: Layout, plugins: Plugins) -> Config:
     """What program.toml says, where there is a program; see `Program.open`."""
     if not layout.config.exists():
-        raise ConfigurationError(f"no program.toml in {layout.folder}", hint="Make a program there: vna-lifecycle init")
+        hint = "Go to a program's folder, or name it: --program FOLDER. To make a program: vna-lifecycle init FOLDER"
+        raise ConfigurationError(f"no program.toml in {layout.folder}", hint=hint)
     config = load_config(layout.config, plugins.registry)
     if not layout.ledger.exists():
         raise StateError("program.toml is there, the program is not", hint="Make it: vna-lifecycle init")

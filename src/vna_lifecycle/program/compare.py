@@ -21,8 +21,8 @@ RESERVE_BYTES = 1 << 28
 
 
 def compare(
-    a: str,
-    b: str,
+    a: str | Path,
+    b: str | Path,
     *,
     plugins: Plugins | None = None,
     cancelled: threading.Event | None = None,

@@ -29,6 +29,7 @@ from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawRequest, WithdrawResult
 from vna_lifecycle.errors import VnaLifecycleError
 from vna_lifecycle.ledger import InclusionProof, Verification
+from vna_lifecycle.model.event import RecordedEvent
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
@@ -358,6 +359,14 @@ class Program:
         from vna_lifecycle.program.reporting import write_report  # what draws pages costs every other verb its start
 
         return write_report(self, Path(folder) if folder is not None else self._layout.reports)
+
+    def events(self, start: int = 0) -> Iterator[RecordedEvent]:
+        """What is on record, oldest first, from event ``start`` on (the first is 0).
+
+        Raises:
+            LedgerCorrupt: an event is missing, or not what was recorded.
+        """
+        return self.ledger.read(start)
 
     def verify_ledger(self, *, deep: bool = False) -> Verification:
         """Check the ledger's bytes, tree and signed heads; with ``deep``, also replay what its events say."""

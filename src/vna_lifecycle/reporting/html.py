@@ -16,7 +16,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vna_lifecycle.model.counting import counted
+from vna_lifecycle.model.counting import counted, size_text
 from vna_lifecycle.reporting import charts, words
 from vna_lifecycle.reporting.facts import Facts
 
@@ -33,7 +33,6 @@ _SHOWN: Final = {
 _FILTERS: Final[dict[str, Callable[..., str]]] = {
     "short": words.short,
     "number": words.number,
-    "size": words.size,
     "day": words.day,
     "moment": words.moment,
     "clock": words.clock,
@@ -65,6 +64,7 @@ def _environment() -> Environment:
     environment.filters |= _FILTERS
     environment.globals |= _SHOWN | {
         "counted": counted,
+        "size_text": size_text,
         "share": words.share,
         "commands": words.commands,
         "columns": charts.columns,

@@ -145,8 +145,9 @@ class PictureTally:
             self._years.setdefault(year, _Sum()).add(instances, size)
         for modality in modalities:
             self._modalities.setdefault(modality or "none", _Sum()).add(instances, size)
-        place = next(place for place, (_, below) in enumerate(_SIZES) if below is None or size < below)
-        self._sizes[place].add(instances, size)
+        if size or not instances:  # else its source lists no sizes
+            place = next(place for place, (_, below) in enumerate(_SIZES) if below is None or size < below)
+            self._sizes[place].add(instances, size)
 
     def shown(self) -> Pictures:
         """The pictures: the latest 40 years, gaps included, and the nine most frequent modalities, the rest summed."""

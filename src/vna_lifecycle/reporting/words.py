@@ -10,7 +10,6 @@ from typing import Final
 _LONGEST: Final = 600
 _LONGEST_NAME: Final = 80
 _MARKS_IN_A_ROW: Final = 4
-_PREFIXES: Final = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def visible(text: str) -> str:
@@ -43,16 +42,6 @@ def short(text: str) -> str:
 def number(count: int) -> str:
     """``1,234``."""
     return f"{count:,}"
-
-
-def size(count: int) -> str:
-    """Bytes in powers of 1000: ``12.3 GB``."""
-    amount = float(count)
-    for prefix in _PREFIXES:
-        if amount < 1000 or prefix == _PREFIXES[-1]:
-            return f"{count} B" if prefix == "B" else f"{amount:.1f} {prefix}"
-        amount /= 1000
-    raise AssertionError("the last prefix always fits")
 
 
 def share(part: int, whole: int) -> str:

@@ -160,3 +160,16 @@ def test_what_pydicom_warns_of_is_not_shown_because_it_quotes_values(
     monkeypatch.setattr(app_module, "app", verb)
     assert main(["status"]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("logger", "told"), [("stamina", False), ("urllib3.connectionpool", False), ("vna_lifecycle.x", True)]
+)
+def test_what_other_libraries_log_is_not_written_over_the_output(logger: str, told: bool) -> None:
+    """In a process of its own: pytest has handlers, and Python writes warnings to standard error only without any."""
+    code = (
+        "import logging; from vna_lifecycle.cli import main; main(['--version']);"
+        f"logging.getLogger({logger!r}).warning('trying again')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ("trying again" in done.stderr) is told

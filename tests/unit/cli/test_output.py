@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vna_lifecycle.cli.looking import comparison_lines
-from vna_lifecycle.cli.output import bytes_text, print_json, read_file, safe, write_file
+from vna_lifecycle.cli.output import print_json, read_file, safe, write_file
 from vna_lifecycle.engine.compare import ArchiveComparison, Difference
 from vna_lifecycle.errors import StorageError
 
@@ -34,13 +34,6 @@ def test_json_survives_any_text_in_any_encoding(value: dict[str, str]) -> None:
         print_json(value)
     stream.seek(0)
     assert json.loads(stream.read()) == value
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (2_337_777, "2.3 MB"), (5 * 10**15, "5000.0 TB")]
-)
-def test_sizes_are_told_in_powers_of_1000(size: int, text: str) -> None:
-    assert bytes_text(size) == text
 
 
 def test_a_file_that_cannot_be_read_or_written_is_told_with_its_path(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The status for people."""
 
 import pytest
+from attrs import evolve
 
 from vna_lifecycle.cli.status_table import print_status
 from vna_lifecycle.engine.status import SourceLine, Status, WaveLine
@@ -51,6 +52,12 @@ def test_imported_and_ready_stand_side_by_side_and_differ(capsys: pytest.Capture
     assert table["pilot"][:5] == ["pilot", "4.0", "MB", "4/4", "ready"]
     assert table["copied"][:5] == ["copied", "4.0", "MB", "4/4", "no"]
     assert table["rest"][:5] == ["rest", "4.0", "MB", "1/4", "no"]
+
+
+def test_a_reason_is_one_line_where_no_terminal_reads_it(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "wave rest: " + "many things stand in the way; " * 9
+    print_status(evolve(STATUS, cutover=CutoverDecision(allowed=False, reasons=(reason,))))
+    assert f"  - {reason}\n" in capsys.readouterr().out
 
 
 def test_everything_that_stands_in_the_way_is_told(capsys: pytest.CaptureFixture[str]) -> None:

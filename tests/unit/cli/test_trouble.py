@@ -38,6 +38,11 @@ def test_a_place_is_told_where_there_is_one() -> None:
     assert error_lines(CatalogCorrupt("the catalog is damaged")) == ["error: the catalog is damaged"]
 
 
+@pytest.mark.parametrize("message", ["it is not there", "old: it is not there"])
+def test_the_archive_that_an_error_is_about_is_named_once(message: str) -> None:
+    assert error_lines(ArchiveUnreachable(message, archive="old")) == ["error: old: it is not there"]
+
+
 @pytest.mark.parametrize(
     ("error", "fields"),
     [

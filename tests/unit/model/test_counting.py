@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import vna_lifecycle
-from vna_lifecycle.model.counting import counted, told_of
+from vna_lifecycle.model.counting import bytes_text, counted, measured_text, size_text, told_of
 
 SOURCES = Path(vna_lifecycle.__file__).parent
 
@@ -46,6 +46,33 @@ def test_a_predicate_agrees_with_its_count(predicate: str, of_one: str) -> None:
     assert told_of(1, "object", predicate) == f"1 object {of_one}"
     assert told_of(2, "object", predicate) == f"2 objects {predicate}"
     assert told_of(0, "object", predicate) == f"0 objects {predicate}"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (2_337_777, "2.3 MB"),
+        (5 * 10**15, "5.0 PB"),
+        (5 * 10**18, "5000.0 PB"),
+    ],
+)
+def test_sizes_are_told_in_powers_of_1000(size: int, text: str) -> None:
+    assert bytes_text(size) == text
+
+
+def test_instances_without_a_size_are_not_said_to_have_none() -> None:
+    assert [size_text(*each) for each in ((1000, 2), (0, 0), (0, 2))] == ["1.0 kB", "0 B", "size not told"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.05612, "0.056"), (0.0, "0"), (4.0, "4"), (44.4, "44"), (133.7, "130"), (12_345.6, "12000")],
+)
+def test_what_was_measured_is_told_to_two_digits(value: float, text: str) -> None:
+    assert measured_text(value) == text
 
 
 ROOMS = ("catalog", "checks", "cli", "demo", "engine", "policy", "program", "reporting")

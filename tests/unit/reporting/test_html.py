@@ -144,8 +144,6 @@ def test_long_text_is_cut_and_the_rest_counted() -> None:
     ("told", "expected"),
     [
         (words.number(1234), "1,234"),
-        (words.size(12_345_678_901), "12.3 GB"),
-        (words.size(999), "999 B"),
         (words.share(2_411, 2_412), "99 %"),
         (words.share(1, 2_412), "<1 %"),
         (words.share(0, 0), "0 %"),

@@ -93,6 +93,14 @@ def test_pictures_keep_the_latest_years_and_the_most_frequent_modalities_and_sum
     assert sum(amount.studies for amount in shown.modalities) == 76 * 2
 
 
+def test_studies_whose_source_lists_no_sizes_are_not_among_the_small_ones() -> None:
+    tally = PictureTally()
+    tally.add(year=2020, modalities=("CT",), instances=3, size=0)
+    assert tally.shown().sizes == ()
+    tally.add(year=2020, modalities=("CT",), instances=3, size=5_000_000)
+    assert [(amount.label, amount.studies) for amount in tally.shown().sizes if amount.studies] == [("<10 MB", 1)]
+
+
 @given(st.integers(min_value=0, max_value=10**9))
 def test_a_scale_is_round_reaches_the_most_and_has_few_marks(most: int) -> None:
     marks = charts.ticks(most)

@@ -15,6 +15,7 @@ from vna_lifecycle.adapters.files.layout import is_store
 from vna_lifecycle.adapters.files.tree import Entry, Tree, locator_of
 from vna_lifecycle.dicom.private import private_creators
 from vna_lifecycle.errors import DicomRefused
+from vna_lifecycle.model.counting import measured_text
 from vna_lifecycle.ports import Observation
 
 LOOKED_AT: Final = 20_000
@@ -60,7 +61,9 @@ class Probing:
         yield Observation(name="files-sampled", value=str(len(seconds)))
         if seconds:
             yield Observation(name="private-creators", value=_shares(creators, len(seconds)) or "none")
-            yield Observation(name="read-time", value=f"{statistics.median(seconds) * 1000:.2g}", unit="ms per object")
+            yield Observation(
+                name="read-time", value=measured_text(statistics.median(seconds) * 1000), unit="ms per object"
+            )
 
 
 def _names(entries: Sequence[Entry]) -> Iterator[Observation]:

@@ -247,7 +247,7 @@ def _connect(peer: Peer) -> socket.socket:
     except (OSError, UnicodeError) as problem:
         lasting = isinstance(problem, UnicodeError) or problem.errno in _LASTING
         raise ArchiveUnreachable(
-            f"the archive cannot be reached: {_words(problem)}",
+            f"the archive cannot be reached at {peer.host}:{peer.port}: {_words(problem)}",
             transient=not lasting,
             hint="See that host and port are right, that the archive runs, and that no firewall is between.",
         ) from problem

@@ -29,6 +29,10 @@ _REJECTIONS: Final[dict[tuple[int, int], tuple[str, str]]] = {
     (3, 1): ("it is congested for the moment", _LATER_HINT),
     (3, 2): ("it has no association left (local limit exceeded)", _LATER_HINT),
 }
+_ABORT_HINT: Final = (
+    "If it always does so, it may not allow our AE title what was asked for (to query, to retrieve, to store). "
+    "Ask its administrator; its log should say why."
+)
 _ABORTS: Final[dict[int, str]] = {
     0: "no reason was given",
     1: "unrecognized PDU",
@@ -53,7 +57,7 @@ def abortion(source: int, reason: int) -> ArchiveError:
     """The error for an A-ABORT from the peer. Worth another try: most archives abort when they are in trouble."""
     who = "the archive" if source == 0 else "the archive's DICOM layer"
     words = _ABORTS.get(reason, f"reason {reason}") if source else "no reason can be given"
-    return ArchiveError(f"{who} aborted the association: {words}", transient=True)
+    return ArchiveError(f"{who} aborted the association: {words}", transient=True, hint=_ABORT_HINT)
 
 
 _HANDSHAKES: Final[tuple[tuple[str, str], ...]] = (

@@ -275,6 +275,7 @@ def test_an_abort_is_told_in_words(source: int, reason: int, words: str) -> None
         echo(association)
     assert f"aborted the association: {words}" in str(caught.value)
     assert caught.value.transient
+    assert "may not allow our AE title" in caught.value.hint
 
 
 # ------------------------------------------------------------------------------------------------------------ TLS
