@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from vna_lifecycle.catalog import canonical, schema
 from vna_lifecycle.catalog.interning import Entry, Interner, Row, Shape, statement
 from vna_lifecycle.catalog.values import PartTotals
-from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, Refused, SeriesAttributes, StudyRecord
+from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, Refused, StudyRecord
 
 Item: TypeAlias = StudyRecord | InstanceRecord | Refused
 
@@ -124,21 +124,7 @@ class PartLoader:
             self._flush()
 
     def _add_claim(self, item: StudyRecord) -> None:
-        attributes = SeriesAttributes(
-            patient_id=item.patient.id,
-            issuer_of_patient_id=item.patient.issuer,
-            patient_name=item.patient_name,
-            patient_birth_date=item.patient_birth_date,
-            patient_sex=item.patient_sex,
-            study_uid=item.study_uid,
-            study_id=item.study_id,
-            study_date=item.study_date,
-            study_time=item.study_time,
-            accession_number=item.accession_number,
-            issuer_of_accession_number=item.issuer_of_accession_number,
-            study_description=item.description,
-            procedure_code=item.procedure_code,
-        )
+        attributes = item.series()
         header = self._known.header(attributes)
         for modality in item.modalities or ("",):
             self._known.variant(evolve(attributes, modality=modality))

@@ -126,6 +126,24 @@ class StudyRecord:
     availability: Availability = Availability.UNKNOWN
     basis: Basis = Basis.NONE
 
+    def series(self) -> SeriesAttributes:
+        """What its instances share, as far as this record tells it: nothing of a series."""
+        return SeriesAttributes(
+            patient_id=self.patient.id,
+            issuer_of_patient_id=self.patient.issuer,
+            patient_name=self.patient_name,
+            patient_birth_date=self.patient_birth_date,
+            patient_sex=self.patient_sex,
+            study_uid=self.study_uid,
+            study_id=self.study_id,
+            study_date=self.study_date,
+            study_time=self.study_time,
+            accession_number=self.accession_number,
+            issuer_of_accession_number=self.issuer_of_accession_number,
+            study_description=self.description,
+            procedure_code=self.procedure_code,
+        )
+
     def ref(self, label: str = "study") -> StudyRef:
         """This study's reference, with the label that messages will use."""
         return StudyRef(study_uid=self.study_uid, label=label)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vna_lifecycle.model.identity import PatientKey, SeriesUID, SOPInstanceUID, StudyUID
-from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, SeriesAttributes, StudyRecord
+from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, StudyRecord
 
 STUDY_UID, SERIES_UID, SOP_UID, SOP_CLASS = "0020000D", "0020000E", "00080018", "00080016"
 PATIENT_ID, ISSUER, PATIENT_NAME = "00100020", "00100021", "00100010"
@@ -135,18 +135,8 @@ def instance_record(study: StudyRecord, answer: Answer, series: Answer, flags: t
         frames=answer.number("00280008"),
         availability=_availability(answer, study.availability),
         flags=flags,
-        series=SeriesAttributes(
-            patient_id=study.patient.id,
-            issuer_of_patient_id=study.patient.issuer,
-            patient_name=study.patient_name,
-            patient_birth_date=study.patient_birth_date,
-            patient_sex=study.patient_sex,
-            study_uid=study.study_uid,
-            study_id=study.study_id,
-            study_date=study.study_date,
-            study_time=study.study_time,
-            accession_number=study.accession_number,
-            study_description=study.description,
+        series=evolve(
+            study.series(),
             series_uid=series_uid,
             series_number=of_series("00200011"),
             modality=of_series("00080060"),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from attrs import evolve
+
 from vna_lifecycle.adapters.dimse.wire import Elements, Keys
 from vna_lifecycle.model.identity import PatientKey, SeriesUID, SOPInstanceUID, StudyUID
 from vna_lifecycle.model.inventory import Availability, Basis, InstanceRecord, SeriesAttributes, StudyRecord
@@ -94,18 +96,8 @@ def study_record(answers: Sequence[Elements], *, basis: Basis = Basis.NONE) -> S
 
 def series_attributes(study: StudyRecord, answer: Elements) -> SeriesAttributes:
     """What the instances of a series share."""
-    return SeriesAttributes(
-        patient_id=study.patient.id,
-        issuer_of_patient_id=study.patient.issuer,
-        patient_name=study.patient_name,
-        patient_birth_date=study.patient_birth_date,
-        patient_sex=study.patient_sex,
-        study_uid=study.study_uid,
-        study_id=study.study_id,
-        study_date=study.study_date,
-        study_time=study.study_time,
-        accession_number=study.accession_number,
-        study_description=study.description,
+    return evolve(
+        study.series(),
         series_uid=SeriesUID(answer.text(SERIES_UID)),
         series_number=answer.text(_SERIES_NUMBER),
         modality=answer.text(MODALITY),

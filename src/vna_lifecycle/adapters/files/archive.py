@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from vna_lifecycle.adapters.either import EitherReader
 from vna_lifecycle.adapters.files.folder import Folder
 from vna_lifecycle.adapters.files.holdings import Holdings
 from vna_lifecycle.adapters.files.layout import is_store
@@ -71,7 +72,7 @@ class StoreReader:
         self._holdings.index.close()
 
 
-class Reader:
+class Reader(EitherReader):
     """The reading side of a folder, whichever of the two it is now."""
 
     def __init__(self, holdings: Holdings) -> None:
@@ -81,28 +82,6 @@ class Reader:
 
     def _now(self) -> SourceAdapter:
         return self._store if is_store(self._tree) else self._folder
-
-    def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
-        """See `StoreReader` and `Folder`: fast in a store, a scan of every header elsewhere."""
-        yield from self._now().find_studies(query)
-
-    def parts(self) -> Iterator[Part]:
-        """Ranges of the folder."""
-        yield from self._now().parts()
-
-    def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
-        """Everything in one range."""
-        yield from self._now().inventory(part)
-
-    def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
-        """See `StoreReader` and `Folder`: fast in a store, a scan of every header elsewhere."""
-        yield from self._now().list_instances(study)
-
-    def fetch(
-        self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
-    ) -> Iterator[Fetched | FetchFailure]:
-        """The archive's own files: nothing is copied, and nothing may write to them."""
-        yield from fetch_files(self._tree, wanted)
 
     def close(self) -> None:
         """Close the index."""

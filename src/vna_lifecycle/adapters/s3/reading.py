@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final, TypeAlias
 
+from vna_lifecycle.adapters.either import EitherReader
 from vna_lifecycle.adapters.query import StudyTally, matches, summarize
 from vna_lifecycle.adapters.s3.bucket import Bucket, Listed
 from vna_lifecycle.adapters.s3.cut import cut, range_of
@@ -172,7 +173,7 @@ def _name(item: Listed) -> tuple[str, str]:
     return item.key, f"{item.etag} {item.size} {item.availability.value}"
 
 
-class Reader:
+class Reader(EitherReader):
     """The reading side of a bucket, whichever of the two it is now."""
 
     def __init__(self, holdings: Holdings, remembered: Remembered) -> None:
@@ -182,28 +183,6 @@ class Reader:
 
     def _now(self) -> SourceAdapter:
         return self._store if self._holdings.is_store() else self._foreign
-
-    def find_studies(self, query: StudyQuery) -> Iterator[StudyRecord]:
-        """See `StoreReader` and `ForeignReader`."""
-        yield from self._now().find_studies(query)
-
-    def parts(self) -> Iterator[Part]:
-        """Ranges of studies, or of keys."""
-        yield from self._now().parts()
-
-    def inventory(self, part: Part) -> Iterator[StudyRecord | InstanceRecord | Refused]:
-        """Everything in one range."""
-        yield from self._now().inventory(part)
-
-    def list_instances(self, study: StudyRef) -> Iterator[InstanceRecord]:
-        """See `StoreReader` and `ForeignReader`."""
-        yield from self._now().list_instances(study)
-
-    def fetch(
-        self, study: StudyRef, wanted: Sequence[InstanceRecord], spool: Spool
-    ) -> Iterator[Fetched | FetchFailure]:
-        """Each wanted object, streamed into the spool."""
-        yield from self._now().fetch(study, wanted, spool)
 
     def close(self) -> None:
         """Close what is remembered, and the connections."""
