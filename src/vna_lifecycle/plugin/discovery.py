@@ -76,7 +76,7 @@ def load_plugins(extra: Sequence[object] = ()) -> Plugins:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as exc:
-        raise PluginError(f"plug-in {providers[_name_of(manager, exc.plugin)]}: {exc}") from exc
+        raise _misfit(providers[_name_of(manager, exc.plugin)], exc) from exc
     registry = Registry()
     for hook in manager.hook.vna_lifecycle_register.get_hookimpls():
         provider = providers[hook.plugin_name]
@@ -85,7 +85,10 @@ def load_plugins(extra: Sequence[object] = ()) -> Plugins:
         except PluginError:
             raise
         except Exception as exc:
-            raise PluginError(f"plug-in {provider} failed while it registered: {type(exc).__name__}: {exc}") from exc
+            raise PluginError(
+                f"plug-in {provider} failed while it registered: {type(exc).__name__}: {exc}",
+                hint=f"repair or uninstall {provider.name}",
+            ) from exc
     versions = sorted({(provider.name, provider.version) for provider in providers.values()})
     return Plugins(registry=registry, versions=tuple(versions), manager=manager, providers=providers)
 
@@ -110,7 +113,7 @@ def _add(
     try:
         manager.register(plugin, name=name)
     except (ValueError, pluggy.PluginValidationError) as exc:
-        raise PluginError(f"plug-in {provider}: {exc}") from exc
+        raise _misfit(provider, exc) from exc
     providers[name] = provider
     hooks = manager.get_hookcallers(plugin) or []
     if not hooks:
@@ -127,6 +130,15 @@ def _add(
     for forgotten in sorted({name for name in dir(Hooks) if not name.startswith("__")} - implemented):
         if hasattr(plugin, forgotten):
             raise PluginError(f"plug-in {provider}: {forgotten} is not marked with @impl, so it would never be called")
+
+
+def _misfit(provider: Provider, problem: Exception) -> PluginError:
+    """The error for what pluggy does not take; the last of its several lines is the one that says why."""
+    hooks = " and ".join(sorted(name for name in dir(Hooks) if not name.startswith("__")))
+    return PluginError(
+        f"plug-in {provider}: {'; '.join(str(problem).splitlines())}",
+        hint=f"the hooks are {hooks}, with their arguments",
+    )
 
 
 def _name_of(manager: pluggy.PluginManager, plugin: object) -> str:

@@ -150,7 +150,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_the_cause(install: Insta
             @impl
             def vna_lifecycle_event(event): ...
             """,
-            "vna_lifecycle_regster",
+            "unknown hook 'vna_lifecycle_regster'",
         ),
         (
             """
@@ -158,7 +158,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_the_cause(install: Insta
             @impl
             def vna_lifecycle_register(reg): ...
             """,
-            "reg",
+            r"Argument\(s\) \{'reg'\} are declared",
         ),
         (
             """
@@ -183,6 +183,14 @@ def test_a_plugin_that_does_not_fit_is_named_with_what_is_wrong(install: Install
     with pytest.raises(PluginError, match=complaint) as caught:
         load_plugins()
     assert "acme-odd 1.0" in str(caught.value)
+    assert "\n" not in str(caught.value)  # the command line tells the first line of an error
+
+
+def test_the_hooks_that_there_are_are_told_where_one_is_misspelt(install: Install) -> None:
+    install("acme-odd", "acme_odd", "from vna_lifecycle.plugin import impl\n@impl\ndef vna_lifecycle_event(e): ...")
+    with pytest.raises(PluginError) as caught:
+        load_plugins()
+    assert caught.value.hint == "the hooks are vna_lifecycle_event and vna_lifecycle_register, with their arguments"
 
 
 def test_the_same_object_twice_is_an_error() -> None:
