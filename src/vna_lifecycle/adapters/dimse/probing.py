@@ -12,7 +12,7 @@ from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
 from vna_lifecycle.adapters.dimse.forbearance import Forbearance
 from vna_lifecycle.adapters.dimse.listing import Lister
-from vna_lifecycle.adapters.dimse.measuring import Stopwatch, served, side_by_side
+from vna_lifecycle.adapters.dimse.measuring import Sample, Stopwatch, retrievals, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.reception import SYNTAXES
 from vna_lifecycle.adapters.dimse.storing import Store
@@ -52,6 +52,7 @@ class Probing:
         self._reader = reader
         self._lister = Lister(caller)
         self._forbearance = Forbearance(caller)
+        self._sample: Sample | None = None
 
     def probe(self) -> Iterator[Observation]:
         """Negotiate, ask, and fetch one object twice.
@@ -189,11 +190,16 @@ class Probing:
             yield Observation(name="image-query", value=watch.milliseconds, unit="ms")
 
     def _side_by_side(self) -> Iterator[Observation]:
-        """How many associations it bears; what is measured holds for later work, unless the settings say otherwise."""
-        bearing = side_by_side(self._caller, self._question)
+        """How many associations it bears; what is measured holds for later work, unless the settings say otherwise.
+
+        They retrieve, as that work does; where nothing can be retrieved, or not in good time, they ask.
+        """
+        found = None if self._sample is None else retrievals(self._caller, self._reader, self._sample)
+        bearing = found or side_by_side(self._caller, self._question)
         if bearing.refused is not None:
             yield Observation(name="associations-refused", value=str(bearing.refused), unit="at once")
-        yield Observation(name="side-by-side", value=str(bearing.best), unit="associations")
+        unit = "associations, measured with " + ("retrievals" if found else "queries")
+        yield Observation(name="side-by-side", value=str(bearing.best), unit=unit)
         if self._caller.settings.associations is None:
             remember_associations(self._caller.site, bearing.best)
             self._caller.slots.most = bearing.best
@@ -273,7 +279,7 @@ class Probing:
             reference = StudyRef(study_uid=StudyUID(study.text(at.STUDY_UID)))
             record = next(iter(self._reader.list_instances(reference)), None)
             if record is not None:
-                yield from served(self._caller, self._reader, reference, record)
+                self._sample = yield from served(self._caller, self._reader, reference, record)
                 return
 
     def _above(self, study: Elements) -> dict[int, str]:

@@ -10,7 +10,7 @@ from vna_lifecycle.adapters.dimse.measuring import Bearing, bearing
 from vna_lifecycle.errors import ArchiveRefused
 
 
-def rates(*of: tuple[int, float]) -> Callable[[int], float]:
+def rates(*of: tuple[int, float]) -> Callable[[int], float | None]:
     """The rate with so many associations; with others they are refused."""
     known = dict(of)
 
@@ -37,9 +37,15 @@ def rates(*of: tuple[int, float]) -> Callable[[int], float]:
     ids=["quicker to the end", "hardly quicker", "as quick", "slows", "slows at once", "four refused", "two", "all"],
 )
 def test_an_archive_bears_what_does_not_slow_it_and_more_than_usual_only_where_that_is_quicker(
-    seen: Callable[[int], float], expected: Bearing
+    seen: Callable[[int], float | None], expected: Bearing
 ) -> None:
     assert bearing(8, seen) == expected
+
+
+def test_once_there_is_no_time_left_what_was_seen_until_then_counts() -> None:
+    seen = rates((1, 10), (2, 20))
+    assert bearing(8, lambda count: seen(count) if count <= 2 else None) == Bearing(best=2)
+    assert bearing(8, lambda count: None) == Bearing(best=1)
 
 
 def test_one_bad_moment_is_measured_again() -> None:
