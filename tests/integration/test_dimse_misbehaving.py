@@ -169,6 +169,7 @@ def test_what_is_never_sent_is_a_failure_of_its_own(opened: Open, tmp_path: Path
     assert sorted(item.record.sop_instance_uid for item in found) == [*UIDS[:2], *UIDS[3:]]
     assert [(failure.code, failure.record.sop_instance_uid) for failure in failures] == [("not-sent", UIDS[2])]
     assert all(uid not in failures[0].message for uid in UIDS)
+    assert "our port" not in failures[0].message  # the others did come there
 
 
 @pytest.mark.parametrize(
@@ -244,6 +245,7 @@ def test_an_archive_that_is_short_of_something_is_asked_again_later(
     found, failures = fetch(archive, listed(archive, pacs), tmp_path / "spool")
     assert not found
     assert {(failure.code, failure.transient) for failure in failures} == {("not-sent", True)}
+    assert {"nothing came to our port" in failure.message for failure in failures} == {retrieve == "move"}
 
 
 @retrievals

@@ -54,11 +54,13 @@ class _Said:
     """What an archive said to the retrievals of one study, and how the last lost association ended.
 
     ``handshakes`` are the ways in which connections to our port ended in the meantime without getting through TLS.
+    ``nothing_came`` says so where not one object came to our port.
     """
 
     statuses: list[int] = field(factory=list)
     lost: ArchiveError | None = None
     handshakes: tuple[str, ...] = ()
+    nothing_came: str = ""
 
 
 class Retriever:
@@ -111,6 +113,9 @@ class Retriever:
         listed = self._lister.instances(study.study_uid) if missing else ()
         served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
         said.handshakes = self._lobby.failed_handshakes(begun)
+        if self._settings.retrieve == "move" and not ticket.arrived:
+            ours = f"our port ({self._settings.listen_port or 'any free one'})"
+            said.nothing_came = f"; nothing came to {ours}: is it open, and entered there under our AE title?"
         available = {record.locator: record.availability for record in listed}
         yield from self._failures(missing, available, said, served_others=served_others)
 
@@ -258,6 +263,7 @@ class Retriever:
                 yield FetchFailure(record=record, code="no-tls-to-us", message=message, transient=transient)
             else:
                 message = f"listed, but not sent, however it was asked for; the archive said {answer}"
+                message += said.nothing_came
                 yield FetchFailure(record=record, code="not-sent", message=message, transient=transient)
 
     def _far(self, record: InstanceRecord, answer: str, *, goes_on: bool) -> FetchFailure:
