@@ -23,7 +23,8 @@ from vna_lifecycle.testing.misbehaving_pacs import EVERYTHING, Faults, Misbehavi
 from vna_lifecycle.testing.misbehaving_pacs.serving import Conversation
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
-SPECS = [ObjectSpec(instance=instance, grey=instance) for instance in (1, 2, 3)]
+SPECS = [ObjectSpec(instance=instance, grey=instance) for instance in range(1, 9)]
+PAIRS = [ObjectSpec(study=study, instance=instance, grey=instance) for study in range(1, 6) for instance in (1, 2)]
 OUT_OF_RESOURCES = 0xA702
 RETRIEVALS, QUERIES = "associations, measured with retrievals", "associations, measured with queries"
 
@@ -127,17 +128,29 @@ def test_what_would_take_too_much_is_not_retrieved_side_by_side(
     seen = looked_at(choking.pacs, tmp_path, retrieve="get")
     assert seen["side-by-side"][1] == QUERIES
     assert not choking.met.is_set()
-    assert [what.split()[0] for what in choking.pacs.asked].count("C-GET") == 2
+    assert [what.split()[0] for what in choking.pacs.asked].count("C-GET") == 3
 
 
-def test_retrievals_side_by_side_have_a_limit_and_leave_nothing_behind(tmp_path: Path) -> None:
-    with MisbehavingPacs([dicom_bytes(spec) for spec in SPECS]) as pacs:
-        seen = looked_at(pacs, tmp_path, retrieve="get", associations=4)
-        asked = [what.split()[0] for what in pacs.asked].count("C-GET")
+@pytest.mark.parametrize("specs", [SPECS, PAIRS], ids=["one-study", "pairs"])
+@pytest.mark.parametrize("faults", [Faults(), Faults(no_originator=True, no_counters=True)], ids=["honest", "reticent"])
+def test_retrievals_side_by_side_have_a_limit_and_leave_nothing_behind(
+    tmp_path: Path, specs: list[ObjectSpec], faults: Faults
+) -> None:
+    """Also where nobody tells which retrieval an object is of: nothing is taken for what nobody asked for."""
+    with MisbehavingPacs([dicom_bytes(spec) for spec in specs], faults, destinations={"US": free_port()}) as pacs:
+        seen = looked_at(pacs, tmp_path, retrieve="move", associations=4)
+        asked = [what.split()[0] for what in pacs.asked].count("C-MOVE")
     assert seen["side-by-side"][1] == RETRIEVALS
     assert int(seen["side-by-side"][0]) in (1, 2, 4)
-    assert 2 + measuring._TIMES * 3 <= asked <= 2 + measuring._TIMES * 2 * (1 + 2 + 4)
+    before = 2 + 4
+    assert before + measuring._TIMES * 3 <= asked <= before + measuring._TIMES * 2 * (1 + 2 + 4)
     assert not list(tmp_path.rglob("*.dcm"))
+
+
+def test_an_archive_with_hardly_any_object_is_asked_side_by_side(tmp_path: Path) -> None:
+    with MisbehavingPacs([dicom_bytes(spec) for spec in SPECS[:3]]) as pacs:
+        seen = looked_at(pacs, tmp_path, retrieve="get")
+    assert seen["side-by-side"][1] == QUERIES
 
 
 @pytest.mark.parametrize("faults", [Faults(withheld=EVERYTHING), Faults(new_uids=True)], ids=["nothing", "others"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final
@@ -19,17 +20,20 @@ from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.dicom.digest import dataset_sha256
 from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import ArchiveError, DicomRefused
-from vna_lifecycle.model.counting import measured_text
+from vna_lifecycle.model.counting import counted, measured_text
 from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import InstanceRecord
-from vna_lifecycle.ports import Fetched, Observation
+from vna_lifecycle.ports import Fetched, FetchFailure, Observation
 
 _TIMES: Final = 4
 """How often each association is used for what is measured."""
 
 _SECONDS: Final = 30.0
 _BYTES: Final = 512 << 20
-"""What retrievals side by side may take, about: a larger or slower object is not retrieved so often."""
+"""What retrievals side by side may take, about: larger or slower objects are not retrieved so often."""
+
+_FEW: Final = 2
+"""Objects of a study of which none is asked for without the others."""
 
 _MOST: Final = 8
 """Associations until which an archive is tried, where the settings do not say how many it may be."""
@@ -75,45 +79,44 @@ class Aside:
 
 
 @frozen(kw_only=True)
-class Sample:
-    """An object that was retrieved: its bytes, and how long that took."""
+class Piece:
+    """What is retrieved at a time: one object of a study, or all of a study that has hardly more."""
 
     study: StudyRef
-    record: InstanceRecord
-    size: int
-    seconds: float
+    records: tuple[InstanceRecord, ...]
 
 
-def served(
-    caller: Caller, reader: Reader, study: StudyRef, record: InstanceRecord
-) -> Generator[Observation, None, Sample | None]:
-    """Fetch one object twice: how it is encoded, how quickly it comes, and whether it is the same both times.
+def served(caller: Caller, reader: Reader, piece: Piece) -> Generator[Observation, None, bool]:
+    """Fetch a piece twice: how it is encoded, how quickly it comes, and whether it is the same both times.
 
-    Returns what was retrieved; None where it cannot be had.
+    Returns whether it can be had.
     """
     with TemporaryDirectory(dir=caller.site.workspace) as folder:
         spool = Aside(Path(folder))
         files: list[Path] = []
+        items: list[Fetched | FetchFailure] = []
         watch = Stopwatch()
         for _ in range(2):
             with watch:
-                item = next(iter(list(reader.fetch(study, [record], spool))), None)
+                items = list(reader.fetch(piece.study, piece.records, spool))
+            item = next((one for one in items if one.record == piece.records[0]), None)
             if not isinstance(item, Fetched):
                 why = item.message if item is not None else "nothing came"
                 yield Observation(name="two-retrievals", value=f"an object cannot be retrieved: {why}")
-                return None
+                return False
             files.append(item.path)
-        size = files[0].stat().st_size
+        sizes = [one.path.stat().st_size for one in items if isinstance(one, Fetched)]
         try:
             yield Observation(name="served-as", value=scan_file(files[0]).transfer_syntax)
             alike = dataset_sha256(files[0])[0] == dataset_sha256(files[1])[0]
         except DicomRefused as refusal:
             yield Observation(name="two-retrievals", value=f"what is served is not readable: {refusal.code}")
-            return None
-        rate = f"{measured_text(size / watch.seconds / 1e6)} MB/s, measured with one object of {size} bytes"
+            return False
+        of = "one object" if len(sizes) == 1 else counted(len(sizes), "object")
+        rate = f"{measured_text(sum(sizes) / watch.seconds / 1e6)} MB/s, measured with {of} of {sum(sizes)} bytes"
         yield Observation(name="transfer-rate", value=rate)
         yield Observation(name="two-retrievals", value="the same bytes" if alike else "other bytes each time")
-        return Sample(study=study, record=record, size=size, seconds=watch.seconds)
+        return True
 
 
 @frozen(kw_only=True)
@@ -124,49 +127,98 @@ class Bearing:
     refused: int | None = None
 
 
-def retrievals(caller: Caller, reader: Reader, sample: Sample) -> Bearing | None:
-    """How many associations it bears that retrieve an object, over and over, at the same time.
+def pieces(caller: Caller, reader: Reader, studies: Iterable[tuple[StudyRef, int]]) -> list[Piece]:
+    """Different ones for as many associations as are tried; fewer where these studies have no more.
 
-    None where that would take too many bytes or too long, or does not work even over one.
+    Never the same twice: where an archive does not tell which retrieval an object is of, nobody could tell them apart.
+    Each study comes with how many objects it is said to have; where that is little or not known it comes as a whole.
     """
-    rounds = 4 * (caller.settings.associations or _MOST)  # over 1, 2, 4 and more, and any of them twice
-    seconds = max(sample.seconds, 0.001)
-    times = min(_TIMES, int(_BYTES / (rounds * max(sample.size, 1))), int(_SECONDS / (_TIMES * seconds)))
-    if not times:
+    found: list[Piece] = []
+    for study, told in studies:
+        records = tuple(reader.list_instances(study))
+        each = [(record,) for record in records] if told > _FEW else [records] if records else []
+        found += [Piece(study=study, records=one) for one in each]
+        if len(found) >= most(caller):
+            break
+    return found[: most(caller)]
+
+
+def retrievals(caller: Caller, reader: Reader, wanted: Sequence[Piece]) -> Bearing | None:
+    """How many associations it bears that retrieve at the same time, each other pieces, and these over and over.
+
+    Each piece is retrieved once before, so that none has to be brought from slower media while it is measured. None
+    where there are too few of them, where they would take too many bytes or too long, or cannot be had.
+    """
+    if len(wanted) < min(most(caller), USUAL_ASSOCIATIONS):
         return None
     with TemporaryDirectory(dir=caller.site.workspace) as folder:
         spool = Aside(Path(folder))
+        size, watch = 0, Stopwatch()
+        try:
+            with watch:
+                begun = time.monotonic()
+                for piece in wanted:
+                    size += _retrieved(reader, piece, spool)
+                    if size > _BYTES / 8 or time.monotonic() - begun > _SECONDS / 2:
+                        return None
+        except ArchiveError:
+            return None
+        rounds = size * 4  # as many over the most associations as over fewer, and any of them twice
+        times = min(_TIMES, int(_BYTES / max(rounds, 1)), int(_SECONDS / (2 * max(watch.seconds, 0.001)) + 1))
+        free: SimpleQueue[Piece] = SimpleQueue()
+        for piece in wanted:
+            free.put(piece)
 
         def retrieve() -> None:
-            (item,) = reader.fetch(sample.study, [sample.record], spool)
-            if not isinstance(item, Fetched):
-                raise ArchiveError(item.message, transient=item.transient)
-            item.path.unlink()
+            piece = free.get()
+            try:
+                _retrieved(reader, piece, spool)
+            finally:
+                free.put(piece)
 
-        found = side_by_side(caller, retrieve, times=times)
+        found = side_by_side(caller, retrieve, at_most=min(most(caller), len(wanted)), times=times)
     return None if found.refused == 1 else found
 
 
-def side_by_side(caller: Caller, act: Callable[[], None], *, times: int = _TIMES) -> Bearing:
-    """Open more and more associations, as many as the settings allow, and act over all of them at the same time.
+def _retrieved(reader: Reader, piece: Piece, spool: Aside) -> int:
+    """Retrieve a piece and throw it away; how many bytes it had.
+
+    Raises:
+        ArchiveError: something of it does not come.
+    """
+    size = 0
+    for item in reader.fetch(piece.study, piece.records, spool):
+        if not isinstance(item, Fetched):
+            raise ArchiveError(item.message, transient=item.transient)
+        size += item.path.stat().st_size
+        item.path.unlink()
+    return size
+
+
+def most(caller: Caller) -> int:
+    """How many associations are tried at the most."""
+    return caller.settings.associations or _MOST
+
+
+def side_by_side(caller: Caller, act: Callable[[], None], *, at_most: int, times: int = _TIMES) -> Bearing:
+    """Open more and more associations, until ``at_most``, and act over all of them at the same time.
 
     More than usual are taken only where more is had in a second, and none are tried any more after a while.
     """
-    most = caller.settings.associations or _MOST
     before, begun = caller.slots.most, time.monotonic()
 
     def rate_with(count: int) -> float | None:
         return _held_rate(caller, count, act, times) if time.monotonic() - begun < _SECONDS else None
 
-    caller.slots.most = max(most, before)
+    caller.slots.most = max(at_most, before)
     try:
-        return bearing(most, rate_with)
+        return bearing(at_most, rate_with)
     finally:
         caller.slots.most = before
 
 
-def bearing(most: int, rate_with: Callable[[int], float | None]) -> Bearing:
-    """What the rates, or refusals, with 1, 2, 4 and more associations show, until ``most`` or there is no rate."""
+def bearing(at_most: int, rate_with: Callable[[int], float | None]) -> Bearing:
+    """What the rates, or refusals, with 1, 2, 4 and more associations show, until ``at_most`` or there is no rate."""
     best, highest, count = 1, 0.0, 1
     while True:
         try:
@@ -179,9 +231,9 @@ def bearing(most: int, rate_with: Callable[[int], float | None]) -> Bearing:
         if rate is None or rate < wanted:
             break
         best, highest = count, max(rate, highest)
-        if count == most:
+        if count == at_most:
             break
-        count = min(count * 2, most)
+        count = min(count * 2, at_most)
     return Bearing(best=best)
 
 

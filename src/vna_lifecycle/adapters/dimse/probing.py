@@ -12,7 +12,7 @@ from vna_lifecycle.adapters.dimse.canaries import observe_canaries
 from vna_lifecycle.adapters.dimse.classes import storage_classes
 from vna_lifecycle.adapters.dimse.forbearance import Forbearance
 from vna_lifecycle.adapters.dimse.listing import Lister
-from vna_lifecycle.adapters.dimse.measuring import Sample, Stopwatch, retrievals, served, side_by_side
+from vna_lifecycle.adapters.dimse.measuring import Bearing, Stopwatch, most, pieces, retrievals, served, side_by_side
 from vna_lifecycle.adapters.dimse.reading import Reader
 from vna_lifecycle.adapters.dimse.reception import SYNTAXES
 from vna_lifecycle.adapters.dimse.storing import Store
@@ -37,6 +37,9 @@ _MOST: Final = 2_000
 """Studies after which a query is ended: it was long enough to see a cap."""
 
 _SAMPLED: Final = 5
+_LOOKED_AT: Final = 20
+"""Studies that are looked at for objects to retrieve side by side."""
+
 _TOLD: Final = 12
 _NONE: Final = "not known: the archive shows no study"
 _NOBODY: Final = "VNALIFECYCLE-NOBODY"
@@ -52,7 +55,7 @@ class Probing:
         self._reader = reader
         self._lister = Lister(caller)
         self._forbearance = Forbearance(caller)
-        self._sample: Sample | None = None
+        self._serves = False
 
     def probe(self) -> Iterator[Observation]:
         """Negotiate, ask, and fetch one object twice.
@@ -78,7 +81,7 @@ class Probing:
             return
         yield from self._known("counts", partial(self._counts, studies[:_SAMPLED]))
         yield from self._known("two-retrievals", partial(self._object, studies))
-        yield from self._side_by_side()
+        yield from self._side_by_side(studies)
 
     def _known(self, name: str, observe: Callable[[], Iterator[Observation]]) -> Iterator[Observation]:
         """What is observed; where the archive does not answer about that, but about others, that it is not known."""
@@ -189,13 +192,13 @@ class Probing:
                 self._lister.ask(keys, at.SOP_UID)
             yield Observation(name="image-query", value=watch.milliseconds, unit="ms")
 
-    def _side_by_side(self) -> Iterator[Observation]:
+    def _side_by_side(self, studies: Sequence[Elements]) -> Iterator[Observation]:
         """How many associations it bears; what is measured holds for later work, unless the settings say otherwise.
 
         They retrieve, as that work does; where nothing can be retrieved, or not in good time, they ask.
         """
-        found = None if self._sample is None else retrievals(self._caller, self._reader, self._sample)
-        bearing = found or side_by_side(self._caller, self._question)
+        found = self._borne_retrievals(studies) if self._serves else None
+        bearing = found or side_by_side(self._caller, self._question, at_most=most(self._caller))
         if bearing.refused is not None:
             yield Observation(name="associations-refused", value=str(bearing.refused), unit="at once")
         unit = "associations, measured with " + ("retrievals" if found else "queries")
@@ -203,6 +206,11 @@ class Probing:
         if self._caller.settings.associations is None:
             remember_associations(self._caller.site, bearing.best)
             self._caller.slots.most = bearing.best
+
+    def _borne_retrievals(self, studies: Sequence[Elements]) -> Bearing | None:
+        asked = [_told_of(study) for study in studies[:_LOOKED_AT]]
+        wanted = self._forbearance.asked(lambda: pieces(self._caller, self._reader, asked))
+        return None if isinstance(wanted, ArchiveError) else retrievals(self._caller, self._reader, wanted)
 
     def _question(self) -> None:
         """A small question: the studies of one day of long ago."""
@@ -276,10 +284,8 @@ class Probing:
             yield Observation(name="two-retrievals", value="not known: objects come when the archive's operator sends")
             return
         for study in studies[:_SAMPLED]:
-            reference = StudyRef(study_uid=StudyUID(study.text(at.STUDY_UID)))
-            record = next(iter(self._reader.list_instances(reference)), None)
-            if record is not None:
-                self._sample = yield from served(self._caller, self._reader, reference, record)
+            if wanted := pieces(self._caller, self._reader, [_told_of(study)]):
+                self._serves = yield from served(self._caller, self._reader, wanted[0])
                 return
 
     def _above(self, study: Elements) -> dict[int, str]:
@@ -287,6 +293,11 @@ class Probing:
         if self._caller.settings.query_model == "patient-root":
             above[at.PATIENT_ID] = study.text(at.PATIENT_ID)
         return above
+
+
+def _told_of(study: Elements) -> tuple[StudyRef, int]:
+    """A study, and how many objects it is said to have; 0 where nothing is said."""
+    return StudyRef(study_uid=StudyUID(study.text(at.STUDY_UID))), at.number(study, at.STUDY_INSTANCES) or 0
 
 
 def _shares(whole: int, refused: Sequence[str]) -> str:
