@@ -13,6 +13,7 @@ from attrs import frozen
 from peers.dicom import free_port
 from vna_lifecycle.adapters.dimse import measuring
 from vna_lifecycle.adapters.dimse.archive import open_archive
+from vna_lifecycle.adapters.dimse.measuring import Bearing
 from vna_lifecycle.adapters.dimse.settings import DimseSettings
 from vna_lifecycle.adapters.habits import known_associations
 from vna_lifecycle.cli import main
@@ -145,6 +146,18 @@ def test_retrievals_side_by_side_have_a_limit_and_leave_nothing_behind(
     before = 2 + 4
     assert before + measuring._TIMES * 3 <= asked <= before + measuring._TIMES * 2 * (1 + 2 + 4)
     assert not list(tmp_path.rglob("*.dcm"))
+
+
+def test_an_archive_that_there_was_no_time_to_retrieve_more_from_is_not_taken_for_one_that_bears_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_time(*_: object, **__: object) -> Bearing:
+        return Bearing(best=1, cut=True)
+
+    monkeypatch.setattr(measuring, "side_by_side", no_time)  # of retrievals: the other name for it stays as it is
+    with MisbehavingPacs([dicom_bytes(spec) for spec in SPECS]) as pacs:
+        seen = looked_at(pacs, tmp_path, retrieve="get")
+    assert seen["side-by-side"][1] == QUERIES
 
 
 def test_an_archive_with_hardly_any_object_is_asked_side_by_side(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -121,10 +122,14 @@ def served(caller: Caller, reader: Reader, piece: Piece) -> Generator[Observatio
 
 @frozen(kw_only=True)
 class Bearing:
-    """How many associations an archive bears: up to ``best`` it does not slow; of ``refused`` it refuses some."""
+    """How many associations an archive bears: up to ``best`` it does not slow; of ``refused`` it refuses some.
+
+    ``cut``: there was no time to try more.
+    """
 
     best: int
     refused: int | None = None
+    cut: bool = False
 
 
 def pieces(caller: Caller, reader: Reader, studies: Iterable[tuple[StudyRef, int]]) -> list[Piece]:
@@ -176,8 +181,10 @@ def retrievals(caller: Caller, reader: Reader, wanted: Sequence[Piece]) -> Beari
             finally:
                 free.put(piece)
 
-        found = side_by_side(caller, retrieve, at_most=min(most(caller), len(wanted)), times=times)
-    return None if found.refused == 1 else found
+        at_most = min(most(caller), len(wanted))
+        found = side_by_side(caller, retrieve, at_most=at_most, times=times, seconds=_SECONDS)
+    unsure = found.refused == 1 or (found.cut and found.best < USUAL_ASSOCIATIONS)
+    return None if unsure else found
 
 
 def _retrieved(reader: Reader, piece: Piece, spool: Aside) -> int:
@@ -200,15 +207,17 @@ def most(caller: Caller) -> int:
     return caller.settings.associations or _MOST
 
 
-def side_by_side(caller: Caller, act: Callable[[], None], *, at_most: int, times: int = _TIMES) -> Bearing:
+def side_by_side(
+    caller: Caller, act: Callable[[], None], *, at_most: int, times: int = _TIMES, seconds: float = math.inf
+) -> Bearing:
     """Open more and more associations, until ``at_most``, and act over all of them at the same time.
 
-    More than usual are taken only where more is had in a second, and none are tried any more after a while.
+    More than usual are taken only where more is had in a second. After so many ``seconds`` no more are tried.
     """
     before, begun = caller.slots.most, time.monotonic()
 
     def rate_with(count: int) -> float | None:
-        return _held_rate(caller, count, act, times) if time.monotonic() - begun < _SECONDS else None
+        return _held_rate(caller, count, act, times) if time.monotonic() - begun < seconds else None
 
     caller.slots.most = max(at_most, before)
     try:
@@ -228,7 +237,9 @@ def bearing(at_most: int, rate_with: Callable[[int], float | None]) -> Bearing:
                 rate = max(rate, rate_with(count) or 0.0)
         except ArchiveError:
             return Bearing(best=best, refused=count)
-        if rate is None or rate < wanted:
+        if rate is None:
+            return Bearing(best=best, cut=True)
+        if rate < wanted:
             break
         best, highest = count, max(rate, highest)
         if count == at_most:

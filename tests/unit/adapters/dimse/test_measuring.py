@@ -44,8 +44,8 @@ def test_an_archive_bears_what_does_not_slow_it_and_more_than_usual_only_where_t
 
 def test_once_there_is_no_time_left_what_was_seen_until_then_counts() -> None:
     seen = rates((1, 10), (2, 20))
-    assert bearing(8, lambda count: seen(count) if count <= 2 else None) == Bearing(best=2)
-    assert bearing(8, lambda count: None) == Bearing(best=1)
+    assert bearing(8, lambda count: seen(count) if count <= 2 else None) == Bearing(best=2, cut=True)
+    assert bearing(8, lambda count: None) == Bearing(best=1, cut=True)
 
 
 def test_one_bad_moment_is_measured_again() -> None:
