@@ -160,6 +160,13 @@ def test_an_archive_that_there_was_no_time_to_retrieve_more_from_is_not_taken_fo
     assert seen["side-by-side"][1] == QUERIES
 
 
+def test_nothing_is_recalled_to_be_retrieved_side_by_side(tmp_path: Path) -> None:
+    with MisbehavingPacs([dicom_bytes(spec) for spec in SPECS], Faults(availability="NEARLINE")) as pacs:
+        seen = looked_at(pacs, tmp_path, retrieve="get")
+        assert [what.split()[0] for what in pacs.asked].count("C-GET") == 2
+    assert seen["side-by-side"][1] == QUERIES
+
+
 def test_an_archive_with_hardly_any_object_is_asked_side_by_side(tmp_path: Path) -> None:
     with MisbehavingPacs([dicom_bytes(spec) for spec in SPECS[:3]]) as pacs:
         seen = looked_at(pacs, tmp_path, retrieve="get")

@@ -23,7 +23,7 @@ from vna_lifecycle.dicom.scan import scan_file
 from vna_lifecycle.errors import ArchiveError, DicomRefused
 from vna_lifecycle.model.counting import counted, measured_text
 from vna_lifecycle.model.identity import StudyRef
-from vna_lifecycle.model.inventory import InstanceRecord
+from vna_lifecycle.model.inventory import Availability, InstanceRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Observation
 
 _TIMES: Final = 4
@@ -85,6 +85,11 @@ class Piece:
 
     study: StudyRef
     records: tuple[InstanceRecord, ...]
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether no robot has to bring it, as far as the archive says."""
+        return all(one.availability in (Availability.ONLINE, Availability.UNKNOWN) for one in self.records)
 
 
 def served(caller: Caller, reader: Reader, piece: Piece) -> Generator[Observation, None, bool]:
@@ -152,8 +157,9 @@ def retrievals(caller: Caller, reader: Reader, wanted: Sequence[Piece]) -> Beari
     """How many associations it bears that retrieve at the same time, each other pieces, and these over and over.
 
     Each piece is retrieved once before, so that none has to be brought from slower media while it is measured. None
-    where there are too few of them, where they would take too many bytes or too long, or cannot be had.
+    where too few of them are at hand, where they would take too many bytes or too long, or cannot be had.
     """
+    wanted = [piece for piece in wanted if piece.at_hand]
     if len(wanted) < min(most(caller), USUAL_ASSOCIATIONS):
         return None
     with TemporaryDirectory(dir=caller.site.workspace) as folder:
