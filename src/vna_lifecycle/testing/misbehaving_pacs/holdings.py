@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -102,12 +102,14 @@ class Holdings:
         if level in faults.silent:
             return
         told = 0
+        keys = [element for element in query if element.keyword not in _NO_KEYS and element.value not in (None, "")]
+        conditions = [(element.tag, _condition(element)) for element in keys]
         listed = self._records(level, faults)
         asked = query.get(UNIQUE[level]) if level != "PATIENT" else None  # which may have wild cards
         for record in chain.from_iterable(
             (listed.get(uid, []) for uid in _several(asked)) if asked else listed.values()
         ):
-            if all(_matches(element, record) for element in query if element.keyword not in _NO_KEYS):
+            if all(tag in record and condition(_several(record[tag].value)) for tag, condition in conditions):
                 told += 1
                 if faults.cap is not None and told > faults.cap:
                     return
@@ -160,21 +162,17 @@ def _asked(query: Dataset, record: Dataset) -> Dataset:
     return answer
 
 
-def _matches(element: DataElement, record: Dataset) -> bool:
-    wanted = element.value
-    if wanted is None or wanted == "":
-        return True
-    if element.tag not in record:
-        return False
-    found = [str(one) for one in _several(record[element.tag].value)]
-    text = str(wanted)
+def _condition(element: DataElement) -> Callable[[list[str]], bool]:
+    """What a key asks of a record's values (PS3.4 C.2.2.2); one that has no value itself asks nothing."""
+    text = str(element.value)
     if element.VR == "UI":
-        return bool(set(found) & set(_several(wanted)))
+        wanted = set(_several(element.value))
+        return lambda found: not wanted.isdisjoint(found)
     if element.VR in ("DA", "TM") and "-" in text:
         first, last = text.split("-")
-        return any(one and (not first or one >= first) and (not last or one <= last) for one in found)
-    pattern = re.escape(text).replace(r"\*", ".*").replace(r"\?", ".")
-    return any(re.fullmatch(pattern, one) for one in found)
+        return lambda found: any(one and (not first or one >= first) and (not last or one <= last) for one in found)
+    pattern = re.compile(re.escape(text).replace(r"\*", ".*").replace(r"\?", "."))
+    return lambda found: any(pattern.fullmatch(one) for one in found)
 
 
 def _several(value: object) -> list[str]:
