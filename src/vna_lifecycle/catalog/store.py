@@ -211,10 +211,6 @@ class Catalog:
         """A study as of the last `refresh_studies`."""
         return next(asking.summaries(self._engine, schema.study.c.uid == canonical.stored(study_uid)), None)
 
-    def study_by_label(self, label: str) -> StudySummary | None:
-        """As `study`, by its short label."""
-        return next(asking.summaries(self._engine, schema.study.c.label == label), None)
-
     def patients(self, labels: Sequence[str]) -> dict[str, PatientKey]:
         """The patient of each of these studies, by the study's label, as of the last `refresh_studies`."""
         return asking.patients(self._engine, labels)

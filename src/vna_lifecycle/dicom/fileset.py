@@ -1,4 +1,4 @@
-"""Folders of DICOM files, and the DICOMDIR of a file-set (PS3.10 8, PS3.3 F)."""
+"""The DICOMDIR of a file-set (PS3.10 8, PS3.3 F)."""
 
 from __future__ import annotations
 
@@ -24,62 +24,6 @@ _SOP_CLASS: Final = 0x00041510
 _SOP_INSTANCE: Final = 0x00041511
 _REMEMBERED: Final = 16
 _WANTED: Final = frozenset({_IN_USE, _RECORD_TYPE, _FILE_ID, _SOP_CLASS, _SOP_INSTANCE})
-
-
-@frozen(kw_only=True)
-class UnreadableFolder:
-    """A folder that could not be listed; ``reason`` is the operating system's."""
-
-    path: Path
-    reason: str
-
-
-def walk_files(root: Path) -> Iterator[Path | UnreadableFolder]:
-    """Everything below ``root`` that is no folder, sorted by name folder by folder, with one folder's names in memory.
-
-    Links to folders are followed once, and only where they lead out of what is walked anyway; so neither loops nor
-    doubles come up. Pipes, devices and dead links are listed: scanning refuses them by name.
-    """
-    followed = [os.path.realpath(root)]
-    stack: list[Iterator[os.DirEntry[str]]] = []
-    folder: Path | str | None = root
-    while True:
-        if folder is not None:
-            try:
-                with os.scandir(folder) as entries:
-                    stack.append(iter(sorted(entries, key=_name)))
-            except OSError as exc:
-                yield UnreadableFolder(path=Path(folder), reason=exc.strerror or type(exc).__name__)
-            folder = None
-        if not stack:
-            return
-        entry = next(stack[-1], None)
-        if entry is None:
-            stack.pop()
-        elif not _is_folder(entry):
-            yield Path(entry.path)
-        elif not entry.is_symlink():
-            folder = entry.path
-        else:
-            target = os.path.realpath(entry.path)
-            if not any(_within(target, known) or _within(known, target) for known in followed):
-                followed.append(target)
-                folder = entry.path
-
-
-def _name(entry: os.DirEntry[str]) -> bytes:
-    return os.fsencode(entry.name)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads in circles
-        return False
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 @frozen(kw_only=True)
@@ -167,6 +111,10 @@ def _resolve(root: Path, file_id: tuple[str, ...], names: dict[Path, dict[str, s
     if not _within(os.path.realpath(place), os.path.realpath(root)):
         return None, "outside"
     return (place, "") if place.is_file() else (None, "missing")
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _listed(folder: Path) -> dict[str, str]:

@@ -242,7 +242,7 @@ def test_disagreeing_headers_stay_visible(catalog: Catalog) -> None:
     stale = record("c", patient_id="q", study_date="20230101")
     take(catalog, "old", [record("a"), record("b", series_description="x"), stale])
     catalog.refresh_studies(["old"])
-    study = catalog.study_by_label(label("1.1"))
+    study = catalog.study("1.1")
     assert study is not None
     assert (study.headers, study.patients, study.patient, study.study_date) == (
         2,

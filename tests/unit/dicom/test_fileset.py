@@ -1,15 +1,14 @@
-"""Folders are walked completely, in order, without loops; a DICOMDIR is read without being believed."""
+"""A DICOMDIR is read without being believed."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
 import pydicom
 import pytest
 
-from vna_lifecycle.dicom.fileset import ReferencedFile, UnreadableFolder, read_dicomdir, walk_files
+from vna_lifecycle.dicom.fileset import ReferencedFile, read_dicomdir
 from vna_lifecycle.errors import DicomRefused
 
 
@@ -18,55 +17,6 @@ def _tree(root: Path, *files: str) -> None:
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
-
-
-def test_every_file_comes_once_sorted_by_name_within_its_folder(tmp_path: Path) -> None:
-    _tree(tmp_path, "b/2", "b/10", "a", "c/d/e", "B/x", "\u00e9")
-    (tmp_path / "empty").mkdir()
-    walked = [path.relative_to(tmp_path).as_posix() for path in walk_files(tmp_path) if isinstance(path, Path)]
-    assert walked == ["B/x", "a", "b/10", "b/2", "c/d/e", "\u00e9"]
-
-
-def test_the_walk_is_that_of_the_whole_real_tree(wheel: Path, every_file: list[Path]) -> None:
-    walked = list(walk_files(wheel))
-    assert sorted(walked) == every_file
-    assert walked == list(walk_files(wheel))
-
-
-def test_links_lead_neither_into_loops_nor_to_doubles(tmp_path: Path) -> None:
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    _tree(inside, "a/1", "b/2")
-    _tree(outside, "3")
-    (inside / "a" / "up").symlink_to(inside)
-    (inside / "a" / "self").symlink_to(inside / "a" / "self")
-    (inside / "again").symlink_to(inside / "b")
-    (inside / "else").symlink_to(outside)
-    (inside / "else again").symlink_to(outside)
-    (outside / "back").symlink_to(inside)
-    (inside / "dead").symlink_to(inside / "nothing")
-    walked = [str(path.relative_to(inside)) for path in walk_files(inside) if isinstance(path, Path)]
-    assert walked == ["a/1", "a/self", "b/2", "dead", "else/3"]
-
-
-def test_a_folder_that_cannot_be_listed_is_told_and_the_walk_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _tree(tmp_path, "a/1", "b/2")
-    real = os.scandir
-
-    def scandir(path: str | Path) -> object:
-        if str(path).endswith("/a"):
-            raise PermissionError(13, "Permission denied")
-        return real(path)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    walked = list(walk_files(tmp_path))
-    assert walked == [UnreadableFolder(path=tmp_path / "a", reason="Permission denied"), tmp_path / "b" / "2"]
-
-
-def test_a_root_that_is_not_there_is_told(tmp_path: Path) -> None:
-    (told,) = walk_files(tmp_path / "absent")
-    assert isinstance(told, UnreadableFolder)
 
 
 @pytest.mark.parametrize("name", ["DICOMDIR", "DICOMDIR-bigEnd", "DICOMDIR-implicit", "DICOMDIR-reordered"])
