@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,30 +20,15 @@ import psutil
 import pytest
 from attrs import define, field, frozen
 
-from vna_lifecycle.ledger import Ledger
+from peers.folder_program import events_of, log_of, that_dies, write_program
 from vna_lifecycle.model.event import RecordedEvent
 from vna_lifecycle.program import Program
-from vna_lifecycle.program.bench import utc_now
 from vna_lifecycle.testing.objects import ObjectSpec, dicom_bytes
 
-WRAPPER = Path(__file__).with_name("killed_program.py")
 STUDIES = 40
-CONFIG = """
-[program]
-name = "killed"
-[archives.old]
-plugin = "files"
-path = "{source}"
-[archives.new]
-plugin = "files"
-path = "target"
-[migration]
-sources = ["old"]
-target = "new"
-[execution]
+EXECUTION = """
 engine = "{engine}"
 workers = 2
-reserve_bytes = 0
 max_bytes_per_second = {rate}
 """
 SLOW = 30_000  # bytes per second: the transfer goes on for seconds after its first study
@@ -68,8 +52,7 @@ POINTS = [
 
 
 def make_program(folder: Path, source: Path, engine: str = "threads", rate: int = 300_000) -> Path:
-    (folder / "target").mkdir(parents=True)
-    (folder / "program.toml").write_text(CONFIG.format(source=source, engine=engine, rate=rate))
+    write_program(folder, EXECUTION.format(engine=engine, rate=rate), source=source)
     Program.init(folder)
     with Program.open(folder) as program:
         program.take_inventory()
@@ -109,17 +92,9 @@ class Killed:
     seen: tuple[RecordedEvent, ...] = ()
     started: list[subprocess.Popen[str]] = field(factory=list)
 
-    @property
-    def log(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.log")
-
-    def command(self, *verb: str, point: str = "-", nth: int = 0, when: str = "before") -> list[str]:
-        wrapped = [sys.executable, str(WRAPPER), str(self.log), point, str(nth), when]
-        return [*wrapped, *verb, "--program", str(self.folder)]
-
     def start(self, *verb: str, **options: Any) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            self.command(*(verb or ("transfer",)), **options),
+            that_dies(self.folder, *(verb or ("transfer",)), **options),
             start_new_session=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -141,8 +116,7 @@ class Killed:
         return process.returncode, out + err
 
     def events(self) -> tuple[RecordedEvent, ...]:
-        with Ledger.open(self.folder / "ledger.db", clock=utc_now, read_only=True) as ledger:
-            return tuple(ledger.read())
+        return events_of(self.folder)
 
     def check_record(self) -> None:
         """I2: what was on record at any earlier look is there still."""
@@ -156,7 +130,7 @@ class Killed:
         assert code == 0, out
         self.check_record()
         assert list((self.folder / "spool").iterdir()) == []
-        target = self.folder / "target"
+        target = self.folder / "new"
         assert list((target / "incoming").iterdir()) == []
         leftovers = [path for path in target.rglob("*") if path.name.endswith((".new", ".partial", ".tmp"))]
         assert leftovers == []
@@ -167,13 +141,13 @@ class Killed:
         with Program.open(self.folder) as program:
             assert program.verify_ledger(deep=True).ok
             states = {state: count for line in program.status().waves for state, count in line.states}
-        objects = self.folder / "target" / "objects"
+        objects = self.folder / "new" / "objects"
         return Ended(states, {path.name: path.read_bytes() for path in objects.rglob("*") if path.is_file()})
 
     def check_effects(self) -> None:
         """No name was given twice, unless it had been taken back in between. Worker processes keep no log."""
         names = Counter[str]()
-        for line in self.log.read_text().splitlines():
+        for line in log_of(self.folder).read_text().splitlines():
             what, _, name = line.partition(" ")
             names[name] += 1 if what == "link" else -1
         assert max(names.values(), default=0) <= 1
@@ -230,13 +204,17 @@ def kill_at_random(program: Killed, chance: random.Random, longest: float) -> bo
 
 
 def kill_often(make: Callable[..., Killed], expected: tuple[Ended, float], seed: int, kills: int) -> None:
+    """Kill runs at random moments until ``kills`` of them died after their first event, and before they ended."""
     chance = random.Random(seed)
     done = number = 0
     while done < kills:
         number += 1
         program = make(f"program-{number}")
+        program.check_record()
+        before = program.seen
         while done < kills and kill_at_random(program, chance, expected[1]):
-            done += 1
+            done += program.seen != before  # who dies while Python starts has done nothing yet
+            before = program.seen
         assert program.finish() == expected[0]
         shutil.rmtree(program.folder)
 
