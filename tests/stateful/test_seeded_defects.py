@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -26,6 +27,7 @@ def _load(name: str) -> ModuleType:
 
 seeded = _load("seeded_defects")
 _NAMES = [defect.name for defect in seeded.DEFECTS]
+_SEARCHED = [*_NAMES, "a pause is ignored"]  # which no history shows: only who gave the pause knows of it
 
 
 @pytest.mark.parametrize("defect", seeded.DEFECTS, ids=_NAMES)
@@ -42,9 +44,11 @@ def test_the_same_history_without_the_defect_breaks_nothing(defect: object) -> N
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("defect", seeded.DEFECTS, ids=_NAMES)
-def test_the_state_machine_finds_the_defect_by_itself(defect: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    defect.seed(monkeypatch)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("seed", [*(defect.seed for defect in seeded.DEFECTS), seeded.ignore_pauses], ids=_SEARCHED)
+def test_the_state_machine_finds_the_defect_by_itself(
+    seed: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(monkeypatch)
     search = settings(
         max_examples=500,
         stateful_step_count=25,
