@@ -528,6 +528,7 @@ def test_an_unknown_wave_is_a_named_error(catalog: Catalog) -> None:
 
 def test_events_that_are_folded_already_do_not_change_by_what_the_ledger_is_known_again(catalog: Catalog) -> None:
     history = recorded([planned("w1", "even"), planned("w2", "odd")])
+    catalog.project(history[:1], members, "the root over one")
     catalog.project(history, members, "the root over both")
     catalog.project(history[:1], members, "the root over one")
     assert catalog.folded() == (2, "the root over both")

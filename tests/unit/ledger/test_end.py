@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,15 @@ def unsigned(tmp_path: Path, clock: object, draft: Callable[..., Draft]) -> Iter
     with Ledger.create(tmp_path / "unsigned.db", origin="o", clock=clock) as made:  # type: ignore[arg-type]  # it ticks
         made.append([draft(number) for number in range(EVENTS)])
         yield made
+
+
+@contextmanager
+def unguarded(ledger: Ledger) -> Iterator[sqlite3.Connection]:
+    """The database as somebody sees it who may drop triggers."""
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as raw:
+        for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {name}")
+        yield raw
 
 
 def change_head(ledger: Ledger, **values: object) -> None:
@@ -45,6 +54,9 @@ def test_events_after_the_head_are_refused_from_the_first_on(unsigned: Ledger, s
     with pytest.raises(LedgerCorrupt, match="events after the ledger's head") as caught:
         unsigned.check_end()
     assert caught.value.sequence == size
+    found = unsigned.verify()
+    assert (found.size, found.first_bad) == (size, size)
+    assert found.reason == "there are events after the end that the head tells"
 
 
 def test_an_empty_ledger_has_a_good_end(tmp_path: Path, clock: object) -> None:
@@ -96,3 +108,40 @@ def test_the_head_file_over_other_events_says_that_this_is_another_ledger(
     assert (caught.value.known, caught.value.size) == (size, 2)
     ledger.head_file.write_text(sign_checkpoint(ledger.origin, size, ledger.root_at(size), key), newline="\n")
     ledger.check_end()
+
+
+def test_a_file_beside_a_ledger_that_nobody_signs_says_nothing(unsigned: Ledger) -> None:
+    unsigned.head_file.write_text("junk")
+    assert unsigned.verify().ok
+    unsigned.check_end()
+
+
+def test_of_several_notes_that_cannot_be_trusted_the_first_is_told(
+    ledger: Ledger, draft: Callable[..., Draft], key: Ed25519PrivateKey
+) -> None:
+    ledger.append([draft(0)])
+    other = sign_checkpoint("another.example/ledger", 1, ledger.root(), key)
+    ledger.head_file.write_text(other, newline="\n")
+    assert ledger.verify(checkpoint=other).reason == "the head file is of another ledger"
+    assert ledger.verify(checkpoint="junk").reason == "the head file is of another ledger"
+    ledger.head_file.write_text("junk")
+    assert ledger.verify(checkpoint=other).reason.startswith("the head file cannot be trusted")
+    assert ledger.verify(checkpoint="junk").reason.startswith("the head file cannot be trusted")
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_verifying_tells_a_removed_event_from_one_that_was_changed(unsigned: Ledger, deep: bool) -> None:
+    with unguarded(unsigned) as raw:
+        raw.execute("UPDATE events SET body = CAST(replace(body, 'study3', 'study4') AS BLOB) WHERE sequence = 3")
+        found = unsigned.verify(deep=deep)
+        assert (found.first_bad, found.reason) == (3, "event 3: the stored bytes and their hash differ")
+        raw.execute("DELETE FROM events WHERE sequence = 2")
+        found = unsigned.verify(deep=deep)
+        assert (found.size, found.first_bad, found.reason) == (2, 2, "event 2: missing")
+
+
+def test_a_ledger_whose_head_is_gone_does_not_verify_and_says_so(unsigned: Ledger) -> None:
+    with unguarded(unsigned) as raw:
+        raw.execute("DELETE FROM head")
+    found = unsigned.verify()
+    assert (found.size, found.first_bad, found.reason) == (0, None, "the ledger's head is damaged")
