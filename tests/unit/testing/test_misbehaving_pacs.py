@@ -84,6 +84,44 @@ def test_it_answers_queries_at_every_level(pacs: MisbehavingPacs) -> None:
     assert pacs.asked == ["C-ECHO", "C-FIND STUDY", "C-FIND STUDY", "C-FIND STUDY", "C-FIND IMAGE"]
 
 
+@pytest.mark.parametrize(
+    ("keys", "matching"),
+    [
+        ({"StudyDate": "20200101-20200101"}, True),  # both days belong to a range
+        ({"StudyDate": "20200101-"}, True),
+        ({"StudyDate": "-20200101"}, True),
+        ({"StudyDate": "20200102-"}, False),
+        ({"StudyDate": "-20191231"}, False),
+        ({"StudyDate": "20200101"}, True),
+        ({"PatientID": "Q7"}, True),
+        ({"PatientID": "Q"}, False),  # a single value is not the beginning of one
+        ({"PatientID": "?7"}, True),
+        ({"PatientID": "?"}, False),
+        ({"PatientID": "Q*"}, True),
+        ({"PatientID": "Q.*"}, False),
+        ({"PatientID": "Q7", "StudyDate": "20200102-"}, False),
+        ({"PatientID": "", "StudyDate": "", "StudyDescription": ""}, True),
+        ({"FrameOfReferenceUID": "1.2.3"}, False),
+        ({"PerformingPhysicianName": "*"}, False),  # which it does not hold
+    ],
+    ids=str,
+)
+def test_it_matches_as_the_standard_says(pacs: MisbehavingPacs, keys: dict[str, str], matching: bool) -> None:
+    """By single values, ranges and wild cards (PS3.4 C.2.2.2); a key without a value matches everything."""
+    association = associate(pacs)
+    asked = query("STUDY", StudyInstanceUID="", **keys)
+    assert (SPECS[3].study_uid in found(association, asked, "StudyInstanceUID")) is matching
+    association.release()
+
+
+def test_it_matches_several_uids(pacs: MisbehavingPacs) -> None:
+    association = associate(pacs)
+    uids = [SPECS[1].sop_instance_uid, "1.2.3", SPECS[2].sop_instance_uid]
+    asked = query("IMAGE", StudyInstanceUID=SPECS[0].study_uid, SOPInstanceUID="\\".join(uids))
+    assert found(association, asked, "SOPInstanceUID") == sorted([uids[0], uids[2]])
+    association.release()
+
+
 def test_it_sends_what_it_holds_by_get_and_by_move() -> None:
     """The counters are true, and every object comes once."""
     port = free_port()
