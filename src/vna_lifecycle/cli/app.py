@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from vna_lifecycle._version import __version__
 from vna_lifecycle.cli import (
@@ -73,6 +73,7 @@ app = App(
     help_epilogue=EXIT_CODES,
     help_format="plaintext",  # for the list of verbs: the Markdown renderer takes a fifth of the time
     version=__version__,
+    default_parameter=Parameter(show_default=False),  # nearly all are empty, and the help says what that means
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )

@@ -15,7 +15,7 @@ from vna_lifecycle.cli.output import print_json, say
 
 
 def init(
-    folder: Annotated[Path, Parameter(help="The program's folder; made if it is not there.")] = HERE,
+    folder: Annotated[Path, Parameter(help="The program's folder; made if it is not there; default: here.")] = HERE,
     /,
     *,
     name: Annotated[str, Parameter(help="The program's name; default: the folder's.")] = "",

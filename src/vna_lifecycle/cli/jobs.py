@@ -138,7 +138,7 @@ def look_at_frames(
     wave: Annotated[str, Parameter(help="Its name.")],
     /,
     *,
-    sample: Annotated[int, Parameter(help="How many of its transferred studies; 0: all.")] = 20,
+    sample: Annotated[int, Parameter(help="How many of its transferred studies; 0: all. Default: 20.")] = 20,
     dry_run: DryRun = False,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,

@@ -72,7 +72,7 @@ def verify(
 @app.command(name="show")
 def show_events(
     *,
-    first: Annotated[int, Parameter(name="--from", help="The first event to show; events count from 0.")] = 0,
+    first: Annotated[int, Parameter(name="--from", help="The first event to show; default: 0, the oldest.")] = 0,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
 ) -> int:

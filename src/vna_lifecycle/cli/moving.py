@@ -187,8 +187,10 @@ def _transfer_dry(program: Program, waves: Sequence[str], *, retry: bool, show: 
 
 def catch_up(
     *,
-    sample: Annotated[int, Parameter(help="How many untouched studies of each source are fetched again.")] = 20,
-    seed: Annotated[int, Parameter(help="Decides which ones; the same seed takes the same sample.")] = 0,
+    sample: Annotated[
+        int, Parameter(help="How many untouched studies of each source are fetched again; default: 20.")
+    ] = 20,
+    seed: Annotated[int, Parameter(help="Decides which ones; the same seed takes the same sample. Default: 0.")] = 0,
     program: ProgramFolder = HERE,
     show: Show = PLAIN,
 ) -> int:

@@ -32,6 +32,7 @@ def test_every_verb_explains_itself_and_knows_json(verb: str, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert verb in out
     assert "--json" in out
+    assert "[default" not in out  # the words say what nothing, or no value, means
 
 
 def test_help_loads_neither_the_program_nor_any_archive() -> None:
