@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,7 @@ from vna_lifecycle.policy.readiness import Standing
 if TYPE_CHECKING:
     from vna_lifecycle.engine.status import Status, WaveLine
 
+_WIDE_ENOUGH: Final = 72
 SEVERITIES = {"blocker": "red", "warning": "yellow", "note": "dim"}
 
 
@@ -55,15 +57,18 @@ def _waves(status: Status) -> Table:
     table.add_column("Imported", justify="right", no_wrap=True, header_style="bold cyan")
     table.add_column("Ready", no_wrap=True, header_style="bold green")
     table.add_column("Studies", overflow="fold")
-    table.add_column("Not ready because", overflow="fold", ratio=1)
+    told_here = Console().width >= _WIDE_ENOUGH  # else they have no room here, and all follow under "Cutover"
+    if told_here:
+        table.add_column("Not ready because", overflow="fold", ratio=1)
     for wave in status.waves:
+        reasons = ["\n".join(safe(f"- {blocker}") for blocker in wave.blockers)] if told_here else []
         table.add_row(
             safe(wave.name),
             size_text(wave.size, wave.instances),
             _imported(wave),
             Text("ready", style="bold green") if wave.ready else Text("no", style="bold red"),
             "\n".join(f"{count} {state}" for state, count in wave.states),
-            "\n".join(safe(f"- {blocker}") for blocker in wave.blockers),
+            *reasons,
         )
     return table
 

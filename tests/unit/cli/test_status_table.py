@@ -60,6 +60,17 @@ def test_a_reason_is_one_line_where_no_terminal_reads_it(capsys: pytest.CaptureF
     assert f"  - {reason}\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("columns", "told"), [("60", False), ("80", True)])
+def test_a_narrow_terminal_has_reasons_under_cutover_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, told: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    print_status(STATUS)
+    out = capsys.readouterr().out
+    assert ("because" in out) is told
+    assert "  - wave rest: 3 studies incomplete at the target\n" in out
+
+
 def test_everything_that_stands_in_the_way_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     print_status(STATUS)
     words = " ".join(capsys.readouterr().out.split())
