@@ -56,7 +56,7 @@ def findscu(port: int, folder: Path) -> list[tuple[str, ...]]:
     return sorted(told)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)  # ten thousand studies take minutes of processor time, and the soak has few to spare
 @pytest.mark.parametrize(
     ("count", "cap"),
     [
