@@ -83,7 +83,7 @@ def remedy(number: int) -> Step:
 
 
 def remedy_failed(number: int) -> Step:
-    seen = {"matched": number, "missing": 1, "differ": 2, "extra": 3}
+    seen = {"matched": number, "missing": 6, "differ": 7, "extra": 8}
     return "remedy-failed", {"state": "incomplete", **seen, "expected_ref": f"e{number}", "code": f"c{number}"}
 
 
@@ -174,6 +174,12 @@ def test_a_wave_is_as_large_as_its_last_plan_says(catalog: Catalog) -> None:
     assert (status.studies, status.instances, status.size) == (3, 10, 1000)
     assert (row(catalog)["plan"], row(catalog)["wave"]) == (2, "w1")
     assert catalog.next_plan() == 3
+
+
+def test_the_same_plan_may_fill_a_wave_once_more(catalog: Catalog) -> None:
+    add(catalog, planned("w1", "even"), planned("w1", "odd"))
+    status = catalog.wave_status("w1")
+    assert (catalog.wave_names(), status.studies, status.instances) == (["w1"], 6, 10)
 
 
 def test_a_plan_of_an_earlier_number_does_not_take_the_numbers_back(catalog: Catalog) -> None:

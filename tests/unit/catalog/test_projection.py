@@ -117,9 +117,9 @@ def of_study(kind: str, study: str, wave: str, number: int) -> Event:
                 turn=number,
                 code=f"c{number}",
                 matched=number,
-                missing=1,
-                differ=2,
-                extra=3,
+                missing=6,
+                differ=7,
+                extra=8,
                 explained=0,
                 expected_ref=f"e{number}",
             )

@@ -6,12 +6,23 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from vna_lifecycle.errors import LedgerCorrupt, LedgerReplaced
 from vna_lifecycle.ledger import Draft, Ledger, sign_checkpoint
+from vna_lifecycle.ledger.codec import encode
+from vna_lifecycle.model.event import (
+    Event,
+    PlanDropped,
+    StoreIntended,
+    StudyStored,
+    StudyTransferred,
+    StudyWithdrawn,
+    WithdrawIntended,
+)
 
 EVENTS = 5
 
@@ -145,3 +156,58 @@ def test_a_ledger_whose_head_is_gone_does_not_verify_and_says_so(unsigned: Ledge
         raw.execute("DELETE FROM head")
     found = unsigned.verify()
     assert (found.size, found.first_bad, found.reason) == (0, None, "the ledger's head is damaged")
+
+
+WRONG = {
+    b"junk": (b"", "the stored bytes are not an envelope"),
+    b'"plam":': (b'"plan":', "the envelope does not fit its kind"),
+}
+
+
+@pytest.mark.parametrize("new", WRONG)
+def test_what_is_no_event_of_its_kind_is_found_where_hashes_and_tree_are_right(
+    unsigned: Ledger, monkeypatch: pytest.MonkeyPatch, new: bytes
+) -> None:
+    old, reason = WRONG[new]
+    monkeypatch.setattr(
+        "vna_lifecycle.ledger.store.encode", lambda *a, **k: encode(*a, **k).replace(old, new) if old else new
+    )
+    unsigned.append([Draft(event=PlanDropped(plan=1, reason=""), key="k", actor="a")])
+    found = unsigned.verify(deep=True)
+    assert (found.first_bad, found.reason) == (EVENTS, f"event {EVENTS}: {reason}")
+
+
+def moved(study: str) -> list[Event]:
+    where: dict[str, Any] = {"study": study, "wave": "pilot", "attempt": 1}
+    return [
+        StoreIntended(**where, token="", expected_ref=""),
+        StudyStored(**where, stored=1, already_present=0, refused=0, warnings=0),
+        StudyTransferred(**where, instances=1, size=1, rung="hashed", read_back_ref=""),
+    ]
+
+
+def withdrawn(study: str) -> list[Event]:
+    where: dict[str, Any] = {"study": study, "wave": "pilot", "token": "", "instances": 1}
+    return [WithdrawIntended(**where, manifest_ref="", by="", reason=""), StudyWithdrawn(**where)]
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_deep_verification_sees_that_a_plan_does_not_set_free_what_is_transferred(
+    ledger: Ledger, draft: Callable[..., Draft], dropped: bool
+) -> None:
+    plans: list[Event] = [PlanDropped(plan=1, reason="")] if dropped else []
+    events = [draft(0).event, *moved("study0"), *plans, draft(0).event]
+    ledger.append([Draft(event=event, key=f"k{number}", actor="a") for number, event in enumerate(events)])
+    found = ledger.verify(deep=True)
+    assert found.first_bad == len(events) - 1
+    assert found.reason.endswith("study-fetched cannot happen to a study that is transferred")
+
+
+def test_deep_verification_sees_that_a_withdrawn_study_is_fetched_without_a_plan(
+    ledger: Ledger, draft: Callable[..., Draft]
+) -> None:
+    events = [draft(0).event, *moved("study0"), *withdrawn("study0"), draft(0).event]
+    ledger.append([Draft(event=event, key=f"k{number}", actor="a") for number, event in enumerate(events)])
+    found = ledger.verify(deep=True)
+    assert found.first_bad == len(events) - 1
+    assert found.reason.endswith("study-fetched cannot happen to a study that is withdrawn")
