@@ -504,6 +504,12 @@ def test_pausing_all_pauses_every_wave(catalog: Catalog) -> None:
     assert not catalog.paused("w1")
 
 
+def test_a_wave_that_is_paused_twice_is_resumed_once_and_another_stays_paused(catalog: Catalog) -> None:
+    paused = [on_record.WavePaused(wave=wave, by="p", reason="") for wave in ("w1", "w2", "w1")]
+    catalog.project(recorded([*paused, on_record.WaveResumed(wave="w1", by="p", reason="")]), members)
+    assert [bool(catalog.paused(wave)) for wave in ("w1", "w2")] == [False, True]
+
+
 def test_findings_are_told_by_wave_and_counted(catalog: Catalog) -> None:
     events = [found("a", "c", "w1"), found("b", "c", "w2"), found("a", "c", "w2")]
     catalog.project(recorded(events), members)
@@ -535,12 +541,12 @@ def test_events_that_are_folded_already_do_not_change_by_what_the_ledger_is_know
 
 
 def test_a_transfer_that_begins_forgets_how_the_last_one_of_its_own_wave_ended(catalog: Catalog) -> None:
-    def ended(wave: str) -> Event:
-        return on_record.TransferEnded(wave=wave, outcome="incomplete", transferred=0, remaining=0)
+    def ended(wave: str, outcome: str) -> Event:
+        return on_record.TransferEnded(wave=wave, outcome=outcome, transferred=0, remaining=0)
 
     began = on_record.TransferStarted(wave="w1", pending=1)
-    events = [planned("w1", "even"), planned("w2", "odd"), ended("w1"), ended("w2"), began]
-    catalog.project(recorded(events), members)
+    events = [planned("w1", "even"), planned("w2", "odd"), ended("w1", "stopped"), ended("w2", "incomplete")]
+    catalog.project(recorded([*events, began]), members)
     assert [catalog.wave_status(wave).outcome for wave in ("w1", "w2")] == ["", "incomplete"]
 
 
