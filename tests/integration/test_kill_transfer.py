@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -267,16 +268,19 @@ def test_a_second_coordinator_is_refused_and_the_first_goes_on_unharmed(
 
 
 def put_to_sleep(program: Killed, process: subprocess.Popen[str]) -> None:
-    """Stop a process between its transactions: in the middle of one it would keep the databases locked."""
+    """Stop a process between its transactions: in the middle of one it would keep databases or manifests locked."""
 
     def asleep() -> bool:
         os.kill(process.pid, signal.SIGSTOP)
         try:
-            for database in program.folder.rglob("*.db"):
+            for database in (*program.folder.rglob("*.db"), *program.folder.rglob("*.sqlite")):
                 with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as connection:
                     connection.execute("BEGIN IMMEDIATE")
                     connection.execute("ROLLBACK")
-        except sqlite3.OperationalError:
+            for manifest in program.folder.rglob("manifest.jsonl"):
+                with manifest.open("rb") as opened:
+                    fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (sqlite3.OperationalError, BlockingIOError):
             os.kill(process.pid, signal.SIGCONT)
             return False
         return True
