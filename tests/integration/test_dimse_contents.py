@@ -41,6 +41,17 @@ def test_contents_of_a_source_are_held_until_one_is_chosen(tmp_path: Path, retri
         assert trial.outcome().states == {"transferred": STUDIES}
 
 
+@pytest.mark.parametrize("retrieve", ["move", "get"])
+def test_what_a_source_sends_and_does_not_list_is_kept_and_told(tmp_path: Path, retrieve: str) -> None:
+    more = Faults(twins={"SOPInstanceUID": "2.25.31"})
+    with Trial(Case(name="more", faults=more, side="source", retrieve=retrieve), tmp_path / "program") as trial:
+        trial.plan()
+        assert command("transfer", folder=trial.folder)[0] == 0
+        assert trial.outcome().states == {"transferred": STUDIES}
+        told = command("inventory", folder=trial.folder)[1]
+        assert [one["refused"] for one in told["inventories"]] == [ALL]
+
+
 def test_a_target_that_serves_another_content_as_well_proves_nothing(tmp_path: Path) -> None:
     with Trial(Case(name="twins", faults=TWINS, side="target"), tmp_path / "program") as trial:
         trial.plan()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -31,6 +32,7 @@ from vna_lifecycle.model.identity import StudyRef
 from vna_lifecycle.model.inventory import Availability, InstanceRecord
 from vna_lifecycle.ports import Fetched, FetchFailure, Spool
 
+_LOG: Final = logging.getLogger(__name__)
 _UNKNOWN_DESTINATION: Final = 0xA801
 _SUCCESS: Final = 0x0000
 _UIDS_AT_ONCE: Final = 64
@@ -110,8 +112,8 @@ class Retriever:
             self._discard(ticket)
             return
         missing = ticket.missing()
-        listed = self._lister.instances(study.study_uid) if missing else ()
-        served_others = self._settle_extra(ticket, listed) if missing else self._discard(ticket)
+        listed = self._lister.instances(study.study_uid) if missing or ticket.extra else ()
+        served_others = self._settle_extra(ticket, listed)
         said.handshakes = self._lobby.failed_handshakes(begun)
         if self._settings.retrieve == "move" and not ticket.arrived:
             ours = f"our port ({self._settings.listen_port or 'any free one'})"
@@ -281,15 +283,16 @@ class Retriever:
         """Whether objects came that the archive does not list: they are kept as evidence. Others were not wanted."""
         known = {record.sop_instance_uid for record in listed}
         foreign = [arrival for arrival in ticket.extra if arrival.offer.sop_instance_uid not in known]
+        if foreign:
+            _LOG.warning("an archive sent objects that it does not list; they are kept in quarantine")
         for arrival in foreign:
             self._lobby.quarantine.keep(arrival.path, arrival.offer)
         self._discard(ticket)
         return bool(foreign)
 
-    def _discard(self, ticket: Ticket) -> bool:
+    def _discard(self, ticket: Ticket) -> None:
         for path in [*(item.path for item in ticket.ready()), *(arrival.path for arrival in ticket.extra)]:
             path.unlink(missing_ok=True)
-        return False
 
     # --------------------------------------------------------------------------------------------------- what to ask
 
