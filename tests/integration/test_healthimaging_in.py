@@ -94,3 +94,31 @@ def test_an_s3_folder_that_lacks_its_slash_is_named_before_anything_is_asked(
     assert place.fake.service.seen == asked
     (folder / "program.toml").write_text(text)
     assert main(["check", "--program", str(folder)]) == 0
+
+
+def test_check_refuses_a_data_store_into_which_nothing_could_be_imported(
+    place: Place, seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both reasons at once: it is not there yet, and no job could write its results."""
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, SPECS)
+    text = (folder / "program.toml").read_text()
+    results = f"s3://{place.bucket}/{place.root}results/"
+    (folder / "program.toml").write_text(text.replace(results, f"s3://{place.bucket}-missing/results/"))
+    place.store.status = "CREATING"
+    assert main(["check", "--program", str(folder)]) == ConfigurationError.exit_code
+    told = " ".join(capsys.readouterr().out.split())
+    assert "migration.target: aws: the data store is CREATING" in told
+    assert f"migration.target: results: aws: the bucket {place.bucket}-missing is not there" in told
+    assert "migration.target: staging" not in told
+    place.store.status = "ACTIVE"
+    (folder / "program.toml").write_text(text)
+    assert main(["check", "--program", str(folder)]) == 0
+
+
+def test_check_lets_a_source_be_read_whose_buckets_are_gone(
+    place: Place, seaweed: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_program(place, seaweed, tmp_path, monkeypatch, into=False)
+    path = folder / "program.toml"
+    path.write_text(path.read_text().replace(f"s3://{place.bucket}/", f"s3://{place.bucket}-missing/"))
+    assert main(["check", "--program", str(folder)]) == 0

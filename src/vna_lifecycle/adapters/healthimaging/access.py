@@ -49,7 +49,7 @@ class Access:
             )
         )
         self.queue: SQSClient | None = self.attempt(self._queue) if settings.queue_url else None
-        self.staging = Bucket(_folder(settings, settings.staging), site)
+        self.staging = Bucket(_folder(settings, settings.staging, owner=settings.input_owner_account_id), site)
         self.results = Bucket(_folder(settings, settings.results), site)
         self.starts = Pace(settings.job_starts_per_second, self.now, pause)
         # who brings another way to wait waits by the program's clock, which may stand still while this machine sleeps
@@ -95,7 +95,7 @@ class Access:
         self.results.close()
 
 
-def _folder(settings: HealthImagingSettings, uri: str) -> S3Settings:
+def _folder(settings: HealthImagingSettings, uri: str, *, owner: str = "") -> S3Settings:
     bucket, prefix = bucket_and_prefix(uri)
     own: dict[str, Any] = {
         name: getattr(settings, name)
@@ -104,6 +104,7 @@ def _folder(settings: HealthImagingSettings, uri: str) -> S3Settings:
     return S3Settings(
         bucket=bucket,
         prefix=prefix,
+        expected_bucket_owner=owner,
         endpoint_url=settings.s3_endpoint_url,
         connect_timeout=settings.connect_timeout,
         read_timeout=settings.read_timeout,

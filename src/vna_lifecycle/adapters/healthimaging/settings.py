@@ -68,7 +68,9 @@ class HealthImagingSettings:
     )
     results: str = field(validator=_is_folder, metadata={"help": "S3 URI, ending in '/', for what jobs report."})
     input_owner_account_id: str = field(
-        default="", validator=_is_account, metadata={"help": "Account of the staging bucket, if it is another one."}
+        default="",
+        validator=_is_account,
+        metadata={"help": "Account that owns the staging bucket, if it is another one; a bucket of others is refused."},
     )
     region: str = aws.region()
     endpoint_url: str = aws.endpoint_url()

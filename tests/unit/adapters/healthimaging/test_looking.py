@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydicom.data import get_testdata_file
 
 from peers.healthimaging import Place, settings_of, site_of
-from peers.s3 import Server
+from peers.s3 import Script, Server, free_ports
 from vna_lifecycle.adapters.healthimaging.access import Access
 from vna_lifecycle.adapters.healthimaging.archive import open_archive
 from vna_lifecycle.adapters.healthimaging.frames import UNPROVEN, Means, check_checksums, codestream, means_for
@@ -131,6 +131,91 @@ def test_a_layout_that_nobody_knows_is_told_as_unknown(place: Place, seaweed: Se
 
 def test_an_empty_data_store_can_be_probed(place: Place, seaweed: Server, tmp_path: Path) -> None:
     assert observations(place, seaweed, tmp_path)["image-sets-searched"] == "0"
+
+
+def obstacles(place: Place, server: Server, folder: Path, **more: Any) -> list[str]:
+    archive = open_archive(settings_of(place, server, **more), site_of(folder, place), pause=place.clock.advance)
+    assert archive.probes is not None
+    return [one.value for one in archive.probes.probe() if one.name == "cannot-store"]
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [("CREATING", "wait until it is ACTIVE"), ("DELETING", "set datastore_id to one"), ("CREATE_FAILED", "set")],
+)
+def test_a_data_store_that_is_not_active_is_told_and_not_looked_into(
+    place: Place, seaweed: Server, tmp_path: Path, status: str, advice: str
+) -> None:
+    place.store.status = status
+    [told] = obstacles(place, seaweed, tmp_path)
+    assert f"the data store is {status}, so nothing can be imported into it: {advice}" in told
+    assert "SearchImageSets" not in place.fake.service.seen
+    assert observations(place, seaweed, tmp_path)["datastore-status"] == status
+
+
+@pytest.mark.parametrize("setting", ["staging", "results"])
+def test_a_bucket_that_is_not_there_is_told_by_its_setting(
+    place: Place, seaweed: Server, tmp_path: Path, setting: str
+) -> None:
+    assert obstacles(place, seaweed, tmp_path) == []
+    [told] = obstacles(place, seaweed, tmp_path, **{setting: f"s3://{place.bucket}-missing/folder/"})
+    assert told.startswith(f"{setting}: ")
+    assert f"the bucket {place.bucket}-missing is not there" in told
+    assert told.endswith("check its name, its region and s3_endpoint_url")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "region", "words"),
+    [
+        (403, "AccessDenied", "", ["s3:ListBucket is denied on the bucket", "allow s3:ListBucket in the policy"]),
+        (403, "InvalidAccessKeyId", "", ["does not accept the credentials", "check the access key"]),
+        (
+            400,
+            "AuthorizationHeaderMalformed",
+            "eu-central-1",
+            [
+                "lies in the region eu-central-1",
+                "name a bucket in the region of the data store, not in 'eu-central-1'",
+            ],
+        ),
+    ],
+    ids=["denied", "unknown key", "wrong region"],
+)
+def test_buckets_that_will_not_have_us_are_told_with_what_to_do(
+    place: Place,
+    seaweed: Server,
+    scripted: Script,
+    tmp_path: Path,
+    status: int,
+    code: str,
+    region: str,
+    words: list[str],
+) -> None:
+    scripted.say(status, code, {"x-amz-bucket-region": region} if region else {})
+    told = obstacles(place, seaweed, tmp_path, s3_endpoint_url=scripted.endpoint_url)
+    assert [one.partition(":")[0] for one in told] == ["staging", "results"]
+    for word in words:
+        assert all(word in one for one in told), told
+
+
+def test_a_staging_bucket_of_another_account_than_is_set_is_told(
+    place: Place, seaweed: Server, scripted: Script, tmp_path: Path
+) -> None:
+    scripted.say(403, "AccessDenied")
+    scripted.say(200)
+    account = "123456789012"
+    [told] = obstacles(place, seaweed, tmp_path, s3_endpoint_url=scripted.endpoint_url, input_owner_account_id=account)
+    assert told.startswith("staging: ")
+    assert f"check that it belongs to the account {account}" in told
+    expected = [headers.get("x-amz-expected-bucket-owner") for _, _, headers in scripted.seen]
+    assert expected == [account, None], "nobody said whose the results are"
+
+
+def test_buckets_behind_a_server_that_does_not_answer_are_told(place: Place, seaweed: Server, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    told = obstacles(place, seaweed, tmp_path, s3_endpoint_url=f"http://127.0.0.1:{port}")
+    assert [one.partition(":")[0] for one in told] == ["staging", "results"]
+    assert all("cannot be reached" in one and "check s3_endpoint_url" in one for one in told)
 
 
 def test_jobs_are_shown_with_their_counts_reasons_and_expected_end(
