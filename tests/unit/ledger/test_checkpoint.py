@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,3 +123,19 @@ def test_openssl_verifies_the_signature(tmp_path: Path) -> None:
     assert subprocess.run([openssl, *command], cwd=tmp_path, check=False).returncode == 0
     (tmp_path / "note").write_bytes((text + "!\n").encode())
     assert subprocess.run([openssl, *command], cwd=tmp_path, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_signed_root_that_is_no_sha_256_hash_is_refused(key: Ed25519PrivateKey, length: int) -> None:
+    note = sign_checkpoint("o", 1, "ab" * length, key)
+    with pytest.raises(IntegrityError):
+        verify_checkpoint(note, public_key_text(key))
+
+
+def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    other = ec.generate_private_key(ec.SECP256R1())
+    path.write_bytes(other.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+    with pytest.raises(StorageError, match="not an Ed25519 key"):
+        load_key(path)
