@@ -16,6 +16,7 @@ from vna_lifecycle.engine.transfer_result import TransferResult
 from vna_lifecycle.engine.truth import TruthResult
 from vna_lifecycle.engine.withdraw import WithdrawResult
 from vna_lifecycle.ledger import InclusionProof, Verification
+from vna_lifecycle.model.event import RecordedEvent
 from vna_lifecycle.model.finding import Finding
 from vna_lifecycle.model.inventory import Refused
 from vna_lifecycle.model.wave import Wave, WavePlan
@@ -41,6 +42,7 @@ __all__ = [
     "Profile",
     "Progress",
     "Readiness",
+    "RecordedEvent",
     "Refused",
     "Report",
     "Requirement",
