@@ -394,6 +394,21 @@ def test_threads_that_store_into_one_study_lose_no_instance_of_each_other(
     assert len(list(archives[0].reads.list_instances(_STUDY))) == 24
 
 
+def test_a_lock_that_a_stopped_process_holds_is_told_and_waited_for_only_so_long(
+    store_folder: Path, open_folder: _Open, items: list[Fetched], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = open_folder(store_folder)
+    _store(archive, items[:1])
+    monkeypatch.setattr("vna_lifecycle.adapters.files.durable._PATIENCE", 0.2)
+    manifest = next(store_folder.glob("studies/*/*/manifest.jsonl"))
+    with manifest.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(ArchiveError, match="another process holds a lock there") as caught:
+            _store(archive, items)
+    assert caught.value.transient
+    assert _store(archive, items) == ["already-present", *["stored"] * 4]
+
+
 def test_a_sweep_that_takes_a_new_incoming_folder_does_not_stop_the_store(
     store_folder: Path, open_folder: _Open, items: list[Fetched], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import functools
 import os
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -21,6 +22,14 @@ _NO_FAST_COPY: Final = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUP
 _CHUNK: Final = 1 << 20
 _AT_ONCE: Final = 1 << 30
 _SYNCS: Final = 8
+_PATIENCE: Final = 60.0
+"""Seconds for a lock. It is held while a batch of a study's objects gets names and a disk has written them."""
+
+_PAUSE: Final = 0.005
+
+
+class LockHeld(TimeoutError):
+    """A process holds a lock for longer than it takes to write: it was stopped, or its disk hangs."""
 
 
 class Folders:
@@ -66,8 +75,20 @@ class Folders:
 
 @contextmanager
 def locked(descriptor: int) -> Iterator[None]:
-    """Hold the file's lock against other threads and processes; each needs a descriptor of its own."""
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    """Hold the file's lock against other threads and processes; each needs a descriptor of its own.
+
+    Raises:
+        LockHeld: another one holds it, and does not let go.
+    """
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise LockHeld(errno.ETIMEDOUT, f"another process holds a lock there for {_PATIENCE:.0f} s") from None
+            time.sleep(_PAUSE)
     try:
         yield
     finally:
@@ -161,5 +182,9 @@ def write_error(archive: str, error: OSError) -> ArchiveError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"{archive}: no space is left in the folder"
         return ArchiveFull(message, archive=archive, hint="make room there, and run the same command again")
+    if isinstance(error, LockHeld):
+        message = f"{archive}: {error.strerror}"
+        hint = "end the process that writes to the folder and was stopped, or see what its disk does; then run the same"
+        return ArchiveError(message, archive=archive, transient=True, hint=f"{hint} command again")
     message = f"{archive}: writing failed: {error.strerror}"
     return ArchiveError(message, archive=archive, hint="look at the disk and its system log before resuming")
